@@ -1,0 +1,1 @@
+"""The nouns of edgekit: frozen dataclasses that every stage takes and hands on (numpy only)."""

@@ -1,0 +1,31 @@
+"""Samples: a calibration or evaluation set that can be walked through any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from edgekit.types.preprocessing import Preprocessing
+from edgekit.types.qparams import Array
+
+
+class Samples(Protocol):
+    """Single samples (batch axis of size 1 kept), one at a time, so that memory does not grow with their count.
+
+    Attributes:
+        count: How many there are.
+        source: Where they came from, for reports.
+        preprocessing: The spec applied to images, when there was one.
+    """
+
+    count: int
+    source: str
+    preprocessing: Preprocessing | None
+
+    def __iter__(self) -> Iterator[Mapping[str, Array]]:
+        """input name -> array of the input's shape and dtype. The same order on every walk."""
+        ...
+
+    def labels(self) -> Array | None:
+        """int64 (count,) class labels, or None when the set has none."""
+        ...
