@@ -65,14 +65,15 @@ class QParams:
 
         Law: |x - dequantize(quantize(x))| <= scale / 2 for low <= x <= high.
 
-        >>> QParams(np.float32(0.5), np.int32(1)).quantize(np.float32([0.0, 1.0, 1e9]))
+        >>> QParams(np.array(0.5), np.array(1)).quantize(np.float32([0.0, 1.0, 1e9]))
         array([  1,   3, 127], dtype=int8)
         """
         low, high = RANGES[self.dtype]
         scale, zero = self.spread(self.scale, np.ndim(real)), self.spread(self.zero_point, np.ndim(real))
         wide = np.float64 if self.dtype == "int32" else np.float32
         steps = np.rint(np.asarray(real, wide) / scale.astype(wide)) + zero
-        return np.clip(steps, low, high).astype(self.dtype)
+        integers: Array = np.clip(steps, low, high).astype(self.dtype)
+        return integers
 
     def dequantize(self, integers: Array) -> Array:
         """float32 reals of the integers, same shape."""
@@ -110,4 +111,4 @@ def choose_activation(low: float, high: float, *, dtype: str = "int8") -> QParam
     low, high = min(low, 0.0), max(high, 0.0)
     scale = np.float32(max((high - low) / (top - bottom), 1e-8))
     zero = int(np.clip(np.rint(bottom - low / float(scale)), bottom, top))
-    return QParams(scale, np.int32(zero), dtype)
+    return QParams(np.asarray(scale), np.asarray(zero, np.int32), dtype)
