@@ -1,0 +1,1 @@
+"""Writes files from the quantized graph; decides nothing, translates only. One module per format."""

@@ -1,0 +1,208 @@
+"""`model.int8.onnx`: canonical QDQ ONNX, every quantized value behind one QuantizeLinear and DequantizeLinear.
+
+Weights are stored as int8 behind a DequantizeLinear only, biases as int32 at scale `s_in * s_w`. An absorbed clamp is
+written only when saturation at the output's QParams does not already do it, because ONNX Runtime fuses a Conv into
+QLinearConv only when nothing stands between it and its QuantizeLinear (qdq_selectors.cc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edgekit.emit.onnx_builder import OnnxBuilder
+from edgekit.emit.onnx_operators import batched_shape, write_clamp, write_operator
+from edgekit.types.graph import Node, QuantizedGraph
+from edgekit.types.qparams import Array, QParams
+
+
+def write(
+    quantized: QuantizedGraph, path: Path, *, io: str = "float", metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write the QDQ file; any activation dtype the QParams name (int8 canonical, uint8 when retargeted).
+
+    Args:
+        quantized: The graph and its table.
+        path: Target file.
+        io: "float" for float32 inputs and outputs, "int8" for the integers themselves.
+        metadata: Strings for the file's metadata.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    writer = QdqWriter(quantized, io=io)
+    writer.write_inputs()
+    for node in quantized.graph.nodes:
+        writer.write_node(node)
+    writer.save(path, metadata or {})
+
+
+class QdqWriter:
+    """Walks the graph once; remembers which name in the file holds each value as floats and as integers."""
+
+    def __init__(self, quantized: QuantizedGraph, *, io: str) -> None:
+        self.quantized = quantized
+        self.graph = quantized.graph
+        self.builder = OnnxBuilder(quantized.graph)
+        self._integer_io = io == "int8"
+        self._float_names: dict[str, str] = {}
+        self._integer_names: dict[str, str] = {}
+
+    def write_inputs(self) -> None:
+        """Quantize the graph inputs that have QParams."""
+        for name in self.graph.inputs:
+            if name not in self.quantized.qparams:
+                self._float_names[name] = name
+            elif self._integer_io:
+                self._integer_names[name] = name
+            else:
+                self.write_quantize(name, name)
+
+    def write_node(self, node: Node) -> None:
+        """Write one node between dequantized inputs and quantized outputs."""
+        if node.op == "Gemm" and self.quantized.is_int8(node) and len(self.graph.shape(node.inputs[0])) > 2:
+            self._write_gemm_of_rows(node)
+            return
+        if node.op == "Requantize":
+            self.write_quantize(node.outputs[0], self.float_name(node.inputs[0]))
+            return
+        inputs = [self.operand(node, slot) for slot in range(len(node.inputs))]
+        raw = [self._raw_name(name) for name in node.outputs]
+        clamp = self.needed_clamp(node)
+        if clamp is None:
+            write_operator(self.builder, node, inputs, raw)
+        else:
+            inner = self.builder.fresh(node.outputs[0])
+            write_operator(self.builder, node, inputs, [inner])
+            write_clamp(self.builder, node, inner, raw[0], clamp)
+        for name, source in zip(node.outputs, raw, strict=True):
+            if name in self.quantized.qparams:
+                self.write_quantize(name, source)
+            else:
+                self._float_names[name] = source
+
+    def needed_clamp(self, node: Node) -> tuple[float, float] | None:
+        """The node's clamp, unless saturation of its quantized output is the same thing."""
+        params = self.quantized.qparams.get(node.outputs[0])
+        if node.clamp is None or params is None:
+            return node.clamp
+        return None if saturates_like(params, node.clamp) else node.clamp
+
+    def operand(self, node: Node, slot: int) -> str:
+        """File name of an input as floats: a value, a float constant, or a dequantized constant."""
+        name = node.inputs[slot]
+        if name not in self.graph.constants:
+            return self.float_name(name) if name else ""
+        transposed = node.op == "Gemm" and slot == 1
+        key = f"{name}.T" if transposed else name
+        if name not in self.quantized.integers:
+            array = self.graph.constants[name]
+            return self.builder.initializer(key, array.T if transposed else array)
+        if key not in self._float_names:
+            integers, params = self.quantized.integers[name], self.quantized.qparams[name]
+            axis = None if params.axis is None else 1 - params.axis if transposed else params.axis
+            stored = self.builder.initializer(f"{key}.q", integers.T if transposed else integers)
+            self._float_names[key] = self._dequantize(stored, params, axis=axis)
+        return self._float_names[key]
+
+    def float_name(self, name: str) -> str:
+        """File name of a value as floats, dequantizing its integers the first time."""
+        if name not in self._float_names:
+            is_output = name in self.graph.outputs and not self._integer_io
+            target = name if is_output else None
+            self._float_names[name] = self._dequantize(
+                self._integer_names[name], self.quantized.qparams[name], target=target
+            )
+        return self._float_names[name]
+
+    def integer_name(self, name: str) -> str:
+        """File name of a quantized value's integers."""
+        return self._integer_names[name]
+
+    def take_integers(self, name: str, stored: str) -> None:
+        """Record that `stored` holds the integers of value `name`."""
+        self._integer_names[name] = stored
+
+    def integer_target(self, name: str) -> str:
+        """Name to give the integers of value `name` when they are produced."""
+        return name if self._integer_io and name in self.graph.outputs else f"{name}.q"
+
+    def write_quantize(self, name: str, source: str) -> None:
+        """Quantize file tensor `source` into the integers of value `name`."""
+        params = self.quantized.qparams[name]
+        target = self.integer_target(name)
+        self.builder.node("QuantizeLinear", [source, *self.parameters(params)], [target])
+        self._integer_names[name] = target
+
+    def parameters(self, params: QParams) -> tuple[str, str]:
+        """Names of the scale and zero point of some QParams."""
+        zero = params.zero_point.astype(params.dtype)
+        return self.builder.argument(params.scale, "scale"), self.builder.argument(zero, "zero")
+
+    def save(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the file, outputs dequantized or left as integers."""
+        for name in self.graph.outputs:
+            if name in self.quantized.qparams and not self._integer_io:
+                self.float_name(name)
+        border = [*self.graph.inputs, *self.graph.outputs]
+        stored = {name: self.quantized.qparams[name] for name in border if name in self.quantized.qparams}
+        self.builder.save(
+            path,
+            inputs=[self._border(name) for name in self.graph.inputs],
+            outputs=[self._border(name) for name in self.graph.outputs],
+            metadata=metadata,
+            integers=stored if self._integer_io else {},
+        )
+
+    def _border(self, name: str) -> onnx.ValueInfoProto:
+        params = self.quantized.qparams.get(name)
+        stored = self._integer_io and params is not None
+        return self.builder.border(name, params.dtype if stored and params else self.graph.values[name].dtype)
+
+    def _raw_name(self, name: str) -> str:
+        return name if name not in self.quantized.qparams else f"{name}.raw"
+
+    def _dequantize(self, stored: str, params: QParams, *, axis: int | None = None, target: str | None = None) -> str:
+        target = target or f"{stored.removesuffix('.q')}.dq"
+        scale, zero = self.parameters(params)
+        inputs = [stored, scale] if params.dtype == "int32" else [stored, scale, zero]
+        attributes = {} if axis is None else {"axis": axis}
+        self.builder.node("DequantizeLinear", inputs, [target], attributes=attributes)
+        return target
+
+    def _write_gemm_of_rows(self, node: Node) -> None:
+        """A Linear of rank > 2 as Reshape, Gemm, Reshape: ONNX Gemm alone adds an int32 bias before rounding."""
+        *leading, depth = self.graph.shape(node.inputs[0])
+        width = self.graph.shape(node.outputs[0])[-1]
+        rows = self.builder.fresh(f"{node.outputs[0]}.rows")
+        source = self.builder.fresh(f"{node.inputs[0]}.rows")
+        to_rows = self.builder.ints([-1, depth])
+        self.builder.node("Reshape", [self.float_name(node.inputs[0]), to_rows], [source], source=node)
+        flat = self._requantized(source, self.quantized.qparams[node.inputs[0]])
+        operands = [flat, *(self.operand(node, slot) for slot in range(1, len(node.inputs)) if node.inputs[slot])]
+        self.builder.node("Gemm", operands, [rows], source=node)
+        params = self.quantized.qparams[node.outputs[0]]
+        clamp = self.needed_clamp(node)
+        if clamp is not None:
+            clamped = self.builder.fresh(rows)
+            write_clamp(self.builder, node, rows, clamped, clamp)
+            rows = clamped
+        raw = self._raw_name(node.outputs[0])
+        shape = batched_shape(self.builder, node.outputs[0], [*leading, width])
+        self.builder.node("Reshape", [self._requantized(rows, params), shape], [raw], source=node)
+        self.write_quantize(node.outputs[0], raw)
+
+    def _requantized(self, source: str, params: QParams) -> str:
+        """The same floats after one trip through their integers, as ONNX Runtime's fusions want to see it."""
+        scale, zero = self.parameters(params)
+        self.builder.node("QuantizeLinear", [source, scale, zero], [f"{source}.q"])
+        return self._dequantize(f"{source}.q", params)
+
+
+def saturates_like(params: QParams, clamp: tuple[float, float]) -> bool:
+    """Whether saturating at the ends of `params` does what `clamp` does, to within half a step."""
+    half: Array = params.scale / np.float32(2)
+    return bool(params.low >= clamp[0] - half and params.high <= clamp[1] + half)
