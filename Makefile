@@ -1,0 +1,57 @@
+# Every entry makes what it needs first: on a machine with Python 3.11 alone, `make demo` and `make test` just work.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+WORKERS ?= 2
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+TFLITE_PYTHON := $(CURDIR)/.venv-tflite/bin/python
+TFLITE_TRIED := .venv-tflite/.tried
+
+.PHONY: help demo test lint types docs bench install tflite-env clean
+
+help:  ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(INSTALLED)  ## Compress EfficientNet-Lite0 with its real weights and compare the files on photographs
+	$(BIN)/edgekit demo
+
+# One thread each: two workers that both spread over every core only wait for one another.
+test: $(INSTALLED) $(TFLITE_TRIED)  ## Run the tests (ARGS="-k recipe" to choose)
+	OMP_NUM_THREADS=1 EDGEKIT_TFLITE_RUNTIME_PYTHON="$$(test -x $(TFLITE_PYTHON) && echo $(TFLITE_PYTHON))" \
+		$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+lint: $(INSTALLED)  ## Style, by ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## Types, by mypy in strict mode
+	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## Write docs/operators.md anew from the code
+	$(BIN)/python -m edgekit.report.operators > docs/operators.md
+
+bench: $(INSTALLED)  ## Run the benchmarks; their tables are in benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+install: $(INSTALLED)  ## Only make the environment, .venv
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgekit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+tflite-env: $(TFLITE_TRIED)  ## Only make the second environment, with tflite-runtime 2.14
+
+# That runtime exists for few machines. Where it does not, its tests are skipped by name; in CI it has to be there.
+$(TFLITE_TRIED): constraints-tflite.txt
+	rm -rf .venv-tflite
+	{ $(PYTHON) -m venv .venv-tflite && $(TFLITE_PYTHON) -m pip install --quiet --requirement constraints-tflite.txt; } \
+		|| { rm -rf .venv-tflite; test -z "$$CI"; }
+	mkdir -p .venv-tflite
+	touch $@
+
+clean:  ## Remove both environments and everything that was built
+	rm -rf .venv .venv-tflite build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find edgekit tests benchmarks models -name __pycache__ -type d -prune -exec rm -rf {} +
