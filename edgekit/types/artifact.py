@@ -1,0 +1,42 @@
+"""Artifact: one written model file. Emission hands it on; check, report and everything after read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from edgekit.types.spec import TensorSpec
+
+Format = Literal["onnx-fp32", "onnx-int8", "onnx-x86", "onnx-qop", "tflite-int8"]
+"""What a file is: float ONNX, canonical QDQ, QDQ for x86 CPUs, QOperator, TFLite."""
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+FLOAT: Format = "onnx-fp32"
+"""The float file that every int8 file is measured against."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file on disk.
+
+    Attributes:
+        path: Where it is.
+        format: What it is.
+        size_bytes: Its size, external data included.
+        digest: sha256 of the file, lower-case hex.
+        inputs: What it takes, in calling order and in the model's axis order.
+        outputs: What it returns, in returning order and in the model's axis order.
+    """
+
+    path: Path
+    format: Format
+    size_bytes: int
+    digest: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def is_tflite(self) -> bool:
+        """Whether LiteRT runs it; ONNX Runtime runs all the others."""
+        return self.format.startswith("tflite")
