@@ -1,0 +1,1 @@
+"""Makes a graph smaller: quantization now; pruning and distillation join it here."""

@@ -1,0 +1,1 @@
+"""Post-training quantization: Graph and Samples in, QuantizedGraph out."""

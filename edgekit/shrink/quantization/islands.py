@@ -1,0 +1,66 @@
+"""Decides which nodes compute in float, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from edgekit.types.graph import Graph, Node
+from edgekit.types.operators import OPERATORS, Role, Rule, role
+
+FOLLOWERS = ("Add", "Sub", "Mul", "Clip", "Requantize")
+"""Free-scale operators that gain nothing from int8 on their own; tied operators follow too."""
+
+
+def float_islands(graph: Graph, *, float_modules: Sequence[str] = ()) -> dict[str, str]:
+    """Nodes that stay float.
+
+    1. An operator with no int8 form in the dialect.
+    2. A node whose torch module the recipe keeps in float (shell patterns: "head.*").
+    3. A weight that is not a constant.
+    4. A movement or elementwise node all of whose neighbours are float: int8 there would only add two conversions.
+
+    Returns:
+        node name -> reason, for every node that touches float32 data and is not int8.
+    """
+    islands: dict[str, str] = {}
+    for node in graph.nodes:
+        reason = _own_reason(graph, node, float_modules)
+        if reason:
+            islands[node.name] = reason
+    changed = True
+    while changed:
+        followers = [node for node in graph.nodes if node.name not in islands and _follows(graph, node, islands)]
+        islands.update({node.name: "between float operators" for node in followers})
+        changed = bool(followers)
+    return islands
+
+
+def touches_float(graph: Graph, node: Node) -> bool:
+    """Whether any activation the node reads or writes is float32."""
+    names = [name for slot, name in enumerate(node.inputs) if name and role(node.op, slot) is Role.ACTIVATION]
+    return any(graph.dtype(name) == "float32" for name in (*names, *node.outputs))
+
+
+def _own_reason(graph: Graph, node: Node, float_modules: Sequence[str]) -> str:
+    if not touches_float(graph, node):
+        return ""
+    if OPERATORS[node.op].rule is Rule.FLOAT:
+        return f"{node.op} has no int8 kernel in either runtime"
+    if any(fnmatchcase(node.module, pattern) or fnmatchcase(node.name, pattern) for pattern in float_modules):
+        return "kept in float by the recipe"
+    for slot, name in enumerate(node.inputs):
+        if name and role(node.op, slot) is Role.WEIGHT and name not in graph.constants:
+            return "its weight is computed at run time"
+    return ""
+
+
+def _follows(graph: Graph, node: Node, islands: dict[str, str]) -> bool:
+    if not touches_float(graph, node):
+        return False
+    if node.op not in FOLLOWERS and OPERATORS[node.op].rule is not Rule.TIED:
+        return False
+    before = [graph.producers[name] for name in node.inputs if name in graph.producers]
+    after = [reader for name in node.outputs for reader in graph.consumers.get(name, ())]
+    neighbours = [other for other in (*before, *after) if touches_float(graph, other)]
+    return bool(neighbours) and all(other.name in islands for other in neighbours)

@@ -1,0 +1,171 @@
+"""From float graph and observed ranges to the QuantizedGraph: the decisions, in order, each made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edgekit.shrink.quantization.activations import choose_activations
+from edgekit.shrink.quantization.bias import bias_params, mean_shift
+from edgekit.shrink.quantization.constants import separate_roles
+from edgekit.shrink.quantization.histogram import Histogram
+from edgekit.shrink.quantization.islands import float_islands
+from edgekit.shrink.quantization.observe import LINEAR
+from edgekit.shrink.quantization.ties import tie
+from edgekit.shrink.quantization.weights import bias_floor, choose_weight, round_weight
+from edgekit.types.graph import Graph, Node, QuantizedGraph
+from edgekit.types.operators import Role, role
+from edgekit.types.qparams import Array, QParams
+
+SMALLEST_MULTIPLIER = 2.0**-24
+"""Kernels want s_in * s_w / s_out well above 2^-32 (XNNPACK qs8 setup); below this a channel is zero anyway."""
+
+
+def quantize(
+    graph: Graph,
+    histograms: Mapping[str, Histogram],
+    *,
+    method: str = "minmax",
+    pair_safe: bool = True,
+    correct_bias: bool = True,
+    float_modules: Sequence[str] = (),
+) -> QuantizedGraph:
+    """Decide every scale, zero point and integer.
+
+    1. Islands: which nodes stay float, and why.
+    2. Ties: which values share a scale; Requantize is inserted where they cannot.
+    3. Activations: asymmetric int8 from the observed ranges.
+    4. Weights: per-channel symmetric int8, widened for pair-safety and for biases that would overflow.
+    5. Biases: int32, corrected for the mean error of step 4.
+
+    Args:
+        graph: Simplified float graph.
+        histograms: What `observe` returned for it.
+        method: How a range is taken from a histogram: "minmax", "percentile" or "mse".
+        pair_safe: Choose weights that 16-bit pair sums cannot saturate.
+        correct_bias: Apply closed-form bias correction.
+        float_modules: Shell patterns of torch modules to keep in float.
+
+    Returns:
+        The QuantizedGraph every file is written from.
+    """
+    graph = separate_roles(graph)
+    islands = float_islands(graph, float_modules=float_modules)
+    ties = tie(graph, islands)
+    qparams = choose_activations(ties, histograms, islands, method=method)
+    graph = ties.graph
+    integers = {
+        name: params.quantize(graph.constants[name]) for name, params in qparams.items() if name in graph.constants
+    }
+    table = _Table(graph, qparams, integers, pair_safe=pair_safe)
+    nodes = []
+    for node in graph.nodes:
+        if node.name in islands or not _has_weight(node):
+            nodes.append(node)
+        elif node.op in LINEAR:
+            mean = histograms[_observed(ties.copies, node.inputs[0])].channel_mean if correct_bias else None
+            nodes.append(table.add_linear(node, mean))
+        else:
+            table.add_weight(node)
+            nodes.append(node)
+    graph = dataclasses.replace(graph, nodes=tuple(nodes), constants=table.constants)
+    return QuantizedGraph(graph, table.qparams, table.integers, islands)
+
+
+def quantize_weights(graph: Graph, *, reason: str = "weight-only int8") -> QuantizedGraph:
+    """Weight-only int8: every node computes in float, weights and embedding tables are stored as int8.
+
+    Needs no data. The file shrinks as with full int8; the arithmetic, and so the speed, stays that of float.
+    """
+    graph = separate_roles(graph)
+    table = _Table(graph, {}, {}, pair_safe=False)
+    for node in graph.nodes:
+        if node.op in LINEAR and node.inputs[1] in graph.constants:
+            table.add_weight(node)
+        elif node.op == "Gather" and node.inputs[0] in graph.constants and graph.dtype(node.inputs[0]) == "float32":
+            table.add_table(node.inputs[0])
+    islands = {
+        node.name: reason
+        for node in graph.nodes
+        if any(graph.dtype(name) == "float32" for name in (*node.inputs, *node.outputs) if name)
+    }
+    return QuantizedGraph(graph, table.qparams, table.integers, islands)
+
+
+def _has_weight(node: Node) -> bool:
+    return any(role(node.op, slot) is Role.WEIGHT for slot in range(len(node.inputs)))
+
+
+def _observed(copies: Mapping[str, str], name: str) -> str:
+    return copies.get(name, name)
+
+
+class _Table:
+    """The table under construction: weights and biases are added node by node."""
+
+    def __init__(
+        self, graph: Graph, qparams: dict[str, QParams], integers: dict[str, Array], *, pair_safe: bool
+    ) -> None:
+        self.graph = graph
+        self.qparams = qparams
+        self.integers = integers
+        self.constants = dict(graph.constants)
+        self._pair_safe = pair_safe
+
+    def add_weight(self, node: Node, floor: Array | None = None) -> None:
+        """Choose the scale and integers of the node's weight, once however many nodes read it."""
+        name = node.inputs[1]
+        if name not in self.integers:
+            weight = self.constants[name]
+            params = choose_weight(self.graph, node, weight, pair_safe=self._pair_safe, floor=floor)
+            self.qparams[name] = params
+            self.integers[name] = round_weight(weight, params)
+
+    def add_table(self, name: str) -> None:
+        """int8 per-tensor integers of an embedding table, symmetric."""
+        if name not in self.integers:
+            table = self.constants[name]
+            scale = np.asarray(max(float(np.abs(table).max()) / 127, 1e-8), np.float32)
+            self.qparams[name] = QParams(scale, np.asarray(0, np.int32))
+            self.integers[name] = self.qparams[name].quantize(table)
+
+    def add_linear(self, node: Node, input_mean: Array | None) -> Node:
+        """Weight and bias of one linear node; returns the node, with a bias input if it got one.
+
+        A weight that several nodes share gets no correction: it would cost each of them a bias of its own.
+        """
+        weight = node.inputs[1]
+        readers = self.graph.consumers[weight]
+        self.add_weight(node, self._floor(readers))
+        channels = self._channels(node)
+        has_bias = len(node.inputs) > 2 and bool(node.inputs[2])
+        bias = self.constants[node.inputs[2]].astype(np.float64) if has_bias else np.zeros(channels)
+        corrects = input_mean is not None and len(readers) == 1
+        if not has_bias and not corrects:
+            return node
+        if corrects and input_mean is not None:
+            error = self.constants[weight] - self.qparams[weight].dequantize(self.integers[weight])
+            bias = bias + mean_shift(self.graph, node, error, input_mean)
+        name = node.inputs[2] if has_bias else f"{weight}.bias"
+        if not has_bias:
+            self.constants[name] = np.zeros(channels, np.float32)
+            node = dataclasses.replace(node, inputs=(*node.inputs[:2], name))
+        self.qparams[name] = bias_params(self.qparams[node.inputs[0]], self.qparams[weight], channels)
+        self.integers[name] = self.qparams[name].quantize(bias)
+        return node
+
+    def _channels(self, node: Node) -> int:
+        return self.graph.shape(node.outputs[0])[-1 if node.op == "Gemm" else 1]
+
+    def _floor(self, readers: Sequence[Node]) -> Array:
+        """Smallest scale per channel that every reader's bias and requantization can live with."""
+        floors = []
+        for node in readers:
+            scale_in, scale_out = (float(self.qparams[name].scale) for name in (node.inputs[0], node.outputs[0]))
+            bias = self.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
+            floors.append(np.maximum(bias_floor(bias, scale_in), SMALLEST_MULTIPLIER * scale_out / scale_in))
+        width = self._channels(readers[0])
+        largest: Array = np.max([np.broadcast_to(floor, (width,)) for floor in floors], axis=0)
+        return largest
