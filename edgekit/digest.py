@@ -1,0 +1,41 @@
+"""sha256 digests and canonical JSON: the names that stored things give to one another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+PREFIX = "sha256:"
+
+
+def of_bytes(data: bytes) -> str:
+    """Digest of some bytes, with the algorithm in front.
+
+    >>> of_bytes(b"")[:19]
+    'sha256:e3b0c44298fc'
+    """
+    return PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def of_file(path: Path) -> str:
+    """Digest of a file, read in pieces, so that its size does not matter.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as stream:
+        return PREFIX + hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text per value: keys sorted, no white space, no NaN.
+
+    Raises:
+        ValueError: The value holds a NaN or an infinity, which JSON cannot say.
+
+    >>> canonical_json({"b": 1, "a": [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

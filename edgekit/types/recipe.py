@@ -1,0 +1,221 @@
+"""Recipe: everything that decides a run, in one frozen value that is read from and written to TOML.
+
+The command line's flags, `edgekit.toml` beside a model and `--recipe FILE` all end in this one class, and each run
+writes the recipe it used beside its files, so that the same model with the same recipe gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import tomli_w
+
+from edgekit.errors import RecipeError
+from edgekit.types.artifact import FORMATS, Format
+from edgekit.types.notation import read_input
+from edgekit.types.spec import TensorSpec
+from edgekit.types.strict_table import between, one_of, read
+
+FILES: Mapping[Format, str] = {
+    "onnx-fp32": "model.fp32.onnx",
+    "onnx-int8": "model.int8.onnx",
+    "onnx-x86": "model.x86.int8.onnx",
+    "onnx-qop": "model.qop.int8.onnx",
+    "tflite-int8": "model.int8.tflite",
+}
+"""What the file of each format is called."""
+
+IO = ("float", "int8")
+RANGES = ("minmax",)
+BESIDE = "edgekit.toml"
+"""Name of the recipe that is looked for in the model's own folder."""
+
+_LARGEST_RECIPE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the model file does not say about itself.
+
+    Attributes:
+        factory: `package.module:name` or `path/to/file.py:name`, called without arguments for the module that a state
+            dict belongs to; "" when there is none.
+        inputs: One `NAME:SIZES[:DTYPE]` each, in calling order.
+    """
+
+    factory: str = ""
+    inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for text in self.inputs:
+            read_input(text)
+        if self.factory and ":" not in self.factory:
+            raise RecipeError(
+                f"model.factory must be module:name, found '{self.factory}'",
+                hint="for example mynet.model:build, or model.py:build",
+            )
+
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The inputs as TensorSpecs."""
+        return tuple(read_input(text) for text in self.inputs)
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """Where ranges come from.
+
+    Attributes:
+        data: Folder of images, `.npz`, `.npy` or `module:function`; "" when it is handed over in Python, or absent.
+        preprocessing: How an image becomes the input: a preset, or `size=224,mean=127,std=128`; "" for none.
+        samples: At most so many samples are calibrated on.
+        held_back: So many further samples are kept out of calibration, for the check.
+        seed: Of the choice among more samples than needed, and of synthesized inputs.
+    """
+
+    data: str = ""
+    preprocessing: str = ""
+    samples: int = 128
+    held_back: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        between("calibration.samples", self.samples, 1, 1_000_000)
+        between("calibration.held_back", self.held_back, 0, 1_000_000)
+        between("calibration.seed", self.seed, 0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """Labelled data for the accuracy in the report.
+
+    Attributes:
+        data: As `calibration.data`, with labels; "" for none.
+    """
+
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """How the one quantized graph is made.
+
+    Attributes:
+        pair_safe: Choose weight scales such that no sum of two neighbouring products saturates 16 bits, so that the
+            same table is right on x86 CPUs without VNNI.
+        bias_correction: Take the mean error of each rounded weight back out of its bias.
+        range: How an activation's range follows from what was seen.
+        weight_only: int8 weights, float activations.
+        float_modules: Torch module paths that stay in float, with everything below them.
+    """
+
+    pair_safe: bool = True
+    bias_correction: bool = True
+    range: str = "minmax"
+    weight_only: bool = False
+    float_modules: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        one_of("quantize.range", self.range, RANGES)
+
+
+@dataclass(frozen=True)
+class EmitSettings:
+    """Which files are written, and what they take in and give out.
+
+    Attributes:
+        formats: Names of `FORMATS`.
+        io: "float": inputs and outputs are float32 as in the model; "int8": as stored, scales in the metadata.
+    """
+
+    formats: tuple[str, ...] = FORMATS
+    io: str = "float"
+
+    def __post_init__(self) -> None:
+        one_of("emit.io", self.io, IO)
+        if not self.formats:
+            raise RecipeError("emit.formats is empty", hint=f"known formats: {', '.join(FORMATS)}")
+        for name in self.formats:
+            one_of("emit.formats", name, FORMATS)
+        if len(set(self.formats)) != len(self.formats):
+            raise RecipeError(f"emit.formats names a format twice: {', '.join(self.formats)}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    r"""One run. The default recipe is what a bare `edgekit compress MODEL` does.
+
+    Law: `Recipe.from_toml(recipe.to_toml()) == recipe`.
+
+    >>> Recipe.from_toml("[calibration]\nsamples = 64").calibration.samples
+    64
+    """
+
+    model: ModelSettings = field(default_factory=ModelSettings)
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
+    emit: EmitSettings = field(default_factory=EmitSettings)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """Read a recipe; a key that is absent has its default.
+
+        Raises:
+            RecipeError: Not TOML, an unknown key, a value of the wrong type or out of range.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f"the recipe is not TOML: {error}") from error
+        return read(cls, table)
+
+    def to_toml(self) -> str:
+        """Every setting, defaults included, so that a later default cannot change an old run."""
+        return tomli_w.dumps(asdict(self))
+
+    @classmethod
+    def from_file(cls, path: Path) -> Recipe:
+        """Read a recipe file; the paths in it are relative to its own folder.
+
+        Raises:
+            RecipeError: The file cannot be read, or as `from_toml`.
+        """
+        try:
+            if path.stat().st_size > _LARGEST_RECIPE_BYTES:
+                raise RecipeError(f"{path} is no recipe: it has {path.stat().st_size} bytes")
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+        try:
+            return cls.from_toml(text).relative_to(path.parent)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}", hint=error.hint) from error
+
+    @classmethod
+    def beside(cls, model: Path) -> Recipe:
+        """The `edgekit.toml` in the model's folder, or the default recipe where there is none.
+
+        Raises:
+            RecipeError: As `from_file`.
+        """
+        path = model.parent / BESIDE
+        return cls.from_file(path) if path.is_file() else cls()
+
+    def relative_to(self, folder: Path) -> Recipe:
+        """The same recipe with its relative file paths taken from `folder`."""
+        return replace(
+            self,
+            model=replace(self.model, factory=_under(folder, self.model.factory)),
+            calibration=replace(self.calibration, data=_under(folder, self.calibration.data)),
+            evaluation=replace(self.evaluation, data=_under(folder, self.evaluation.data)),
+        )
+
+
+def _under(folder: Path, place: str) -> str:
+    """`place` from `folder`, unless it is empty, absolute, or the dotted name of a module."""
+    path, colon, name = place.partition(":")
+    is_module = bool(colon) and not path.endswith(".py")
+    return place if not place or is_module else f"{folder / path}{colon}{name}"

@@ -1,0 +1,44 @@
+"""How sizes, times and shares are written for people: one way, everywhere."""
+
+from __future__ import annotations
+
+
+def size(size_bytes: int) -> str:
+    """Decimal units, as files are sold and flash is specified.
+
+    >>> size(18_826_032), size(512), size(4_900)
+    ('18.8 MB', '512 B', '4.9 kB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    value = float(size_bytes)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 999.95:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Three digits at most, in the unit that fits.
+
+    >>> duration(0.00042), duration(0.0315), duration(7.25), duration(185)
+    ('420 µs', '31.5 ms', '7.2 s', '3 min 05 s')
+    """
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{seconds * 1e3:.1f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def share(part: float) -> str:
+    """A fraction of one as a percentage with one decimal.
+
+    >>> share(0.975)
+    '97.5 %'
+    """
+    return f"{part * 100:.1f} %"
