@@ -74,7 +74,7 @@ class OnnxBuilder:
     def initializer(self, name: str, array: Array) -> str:
         """Store a named constant; returns its name."""
         if name not in self._initializers:
-            self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._initializers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
     def argument(self, array: Array, stem: str = "arg") -> str:

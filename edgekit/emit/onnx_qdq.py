@@ -126,6 +126,16 @@ class QdqWriter:
         """Record that `stored` holds the integers of value `name`."""
         self._integer_names[name] = stored
 
+    def take_floats(self, name: str, stored: str) -> None:
+        """Record that `stored` holds value `name` unquantized."""
+        self._float_names[name] = stored
+
+    def plain_name(self, name: str) -> str:
+        """File name of a value or constant that is not quantized (indices, masks)."""
+        if name in self.graph.constants:
+            return self.builder.initializer(name, self.graph.constants[name])
+        return self._float_names[name]
+
     def integer_target(self, name: str) -> str:
         """Name to give the integers of value `name` when they are produced."""
         return name if self._integer_io and name in self.graph.outputs else f"{name}.q"

@@ -47,7 +47,7 @@ class OrtSession:
         missing = [spec.name for spec in self.inputs if spec.name not in feeds]
         if missing:
             raise InputError(f"no value for input {', '.join(missing)}; got {', '.join(feeds) or 'none'}")
-        arrays = {spec.name: np.ascontiguousarray(feeds[spec.name], spec.dtype) for spec in self.inputs}
+        arrays = {spec.name: np.asarray(feeds[spec.name], spec.dtype, order="C") for spec in self.inputs}
         try:
             results = self._session.run(self._names, arrays)
         except Exception as error:  # onnxruntime raises its own classes, none of them public API

@@ -2,8 +2,8 @@
 
 Bias correction in closed form (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
 correction", section 4.2, with measured means): the expected output error of a linear layer is (W - s Q) E[x], so
-adding it to the bias removes the shift. E[x] is the calibrated per-channel mean of the layer's input, weighted at each kernel
-position by the share of outputs for which that position is not padding.
+adding it to the bias removes the shift. E[x] is the calibrated per-channel mean of the layer's input, weighted at
+each kernel position by the share of outputs for which that position is not padding.
 """
 
 from __future__ import annotations
