@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from edgekit.errors import CalibrationError
+from edgekit.shrink.quantization.bias import mean_shift
+from edgekit.shrink.quantization.islands import float_islands
+from edgekit.shrink.quantization.observe import observe
+from edgekit.shrink.quantization.quantize import quantize, quantize_weights
+from edgekit.types.graph import Node
+from tests.shrink.quantization.graphs import CONV, histograms, make, two_branches, weights
+
+
+def test_every_float_tensor_of_an_int8_node_has_qparams_and_every_weight_integers():
+    graph = two_branches()
+    quantized = quantize(graph, histograms(graph, {"l": (0, 1), "r": (-4, 4), "y": (-4, 4)}))
+    for node in quantized.graph.nodes:
+        assert quantized.is_int8(node)
+        assert all(name in quantized.qparams for name in (*node.inputs, *node.outputs) if name)
+    assert quantized.integers["w1"].dtype == np.int8
+    assert quantized.integers["b1"].dtype == np.int32
+    bias = quantized.qparams["b1"]
+    np.testing.assert_allclose(bias.scale, quantized.qparams["x"].scale * quantized.qparams["w1"].scale, rtol=1e-6)
+
+
+def test_a_node_kept_by_the_recipe_stays_float_with_its_reason():
+    graph = two_branches(joined="Add")
+    quantized = quantize(graph, histograms(graph, {}), float_modules=("net.le*",))
+    assert quantized.islands == {"left": "kept in float by the recipe"}
+    assert "w1" not in quantized.integers
+    assert "l" in quantized.qparams  # the Add reads it as integers
+
+
+def test_elementwise_nodes_between_float_nodes_stay_float():
+    nodes = [
+        Node("a", "Exp", ("x",), ("a",)),
+        Node("b", "Mul", ("a", "k"), ("b",)),
+        Node("c", "Sqrt", ("b",), ("y",)),
+    ]
+    graph = make(nodes, dict.fromkeys(("x", "a", "b", "y"), (1, 4)), {"k": np.float32(2.0)}, outputs=("y",))
+    assert float_islands(graph) == {
+        "a": "Exp has no int8 kernel in either runtime",
+        "b": "between float operators",
+        "c": "Sqrt has no int8 kernel in either runtime",
+    }
+
+
+def test_a_dead_output_is_widened_until_kernels_accept_its_multiplier():
+    graph = two_branches(joined="Add")
+    quantized = quantize(graph, histograms(graph, {"l": (0, 0)}))
+    ratio = quantized.qparams["x"].scale * quantized.qparams["w1"].scale.max() / quantized.qparams["l"].scale
+    assert ratio < 256
+
+
+def test_weight_only_leaves_every_activation_float_and_stores_int8_weights():
+    graph = two_branches()
+    quantized = quantize_weights(graph)
+    assert set(quantized.integers) == {"w1", "w2"}
+    assert set(quantized.qparams) == {"w1", "w2"}
+    assert set(quantized.islands) == {"left", "right", "join"}
+
+
+def test_a_weight_shared_by_two_nodes_keeps_one_array_of_integers_and_two_biases():
+    nodes = [
+        Node("a", "Gemm", ("x", "w", "b"), ("h",)),
+        Node("c", "Gemm", ("h", "w", "b"), ("y",)),
+    ]
+    constants = {"w": weights(0, 4, 4), "b": weights(1, 4, 1)[:, 0]}
+    graph = make(nodes, dict.fromkeys(("x", "h", "y"), (1, 4)), constants, outputs=("y",))
+    quantized = quantize(graph, histograms(graph, {"h": (-2, 2)}))
+    first, second = quantized.graph.nodes
+    assert first.inputs[1] == second.inputs[1]
+    assert first.inputs[2] != second.inputs[2]
+
+
+@pytest.mark.parametrize(("strides", "pads", "group"), [((1, 1), (1, 1, 1, 1), 1), ((2, 2), (0, 1, 1, 0), 2)])
+def test_mean_shift_is_the_mean_output_of_a_constant_input(strides, pads, group):
+    torch = pytest.importorskip("torch")
+    error = weights(5, 4, 4 // group, 3, 3)
+    mean = np.arange(1.0, 5.0)
+    x = torch.tensor(np.broadcast_to(mean[:, None, None], (4, 7, 7))[None].copy(), dtype=torch.float32)
+    padded = torch.nn.functional.pad(x, (pads[1], pads[3], pads[0], pads[2]))
+    expected = torch.nn.functional.conv2d(padded, torch.tensor(error), stride=strides, groups=group)
+    node = Node("n", "Conv", ("x", "w"), ("y",), {**CONV, "strides": strides, "pads": pads, "group": group})
+    shapes = {"x": (1, 4, 7, 7), "y": tuple(expected.shape)}
+    graph = make([node], shapes, {"w": error}, outputs=("y",))
+    np.testing.assert_allclose(mean_shift(graph, node, error, mean), expected.mean((0, 2, 3)).numpy(), rtol=1e-4)
+
+
+class _Same:
+    """A session that returns what it is told."""
+
+    inputs = ()
+    outputs = ()
+
+    def __init__(self, value):
+        self.value = value
+
+    def run(self, feeds):
+        return {"y": self.value}
+
+
+def test_observe_names_the_layer_that_overflows():
+    graph = make(
+        [Node("n", "Exp", ("x",), ("y",), {}, "head.exp")], dict.fromkeys(("x", "y"), (1, 2)), {}, outputs=("y",)
+    )
+    with pytest.raises(CalibrationError, match=r"head\.exp"):
+        observe(_Same(np.float32([[1.0, np.inf]])), graph, [{"x": np.zeros((1, 2), np.float32)}])
+
+
+def test_observe_refuses_an_empty_set():
+    with pytest.raises(CalibrationError, match="empty"):
+        observe(_Same(np.zeros(1)), two_branches(), [])
