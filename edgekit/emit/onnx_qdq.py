@@ -63,7 +63,11 @@ class QdqWriter:
 
     def write_node(self, node: Node) -> None:
         """Write one node between dequantized inputs and quantized outputs."""
-        if node.op == "Gemm" and self.quantized.is_int8(node) and len(self.graph.shape(node.inputs[0])) > 2:
+        if (
+            node.op == "Gemm"
+            and node.inputs[1] in self.quantized.integers
+            and len(self.graph.shape(node.inputs[0])) > 2
+        ):
             self._write_gemm_of_rows(node)
             return
         if node.op == "Requantize":
@@ -79,10 +83,7 @@ class QdqWriter:
             write_operator(self.builder, node, inputs, [inner])
             write_clamp(self.builder, node, inner, raw[0], clamp)
         for name, source in zip(node.outputs, raw, strict=True):
-            if name in self.quantized.qparams:
-                self.write_quantize(name, source)
-            else:
-                self._float_names[name] = source
+            self._finish(name, source)
 
     def needed_clamp(self, node: Node) -> tuple[float, float] | None:
         """The node's clamp, unless saturation of its quantized output is the same thing."""
@@ -184,17 +185,19 @@ class QdqWriter:
         return target
 
     def _write_gemm_of_rows(self, node: Node) -> None:
-        """A Linear of rank > 2 as Reshape, Gemm, Reshape: ONNX Gemm alone adds an int32 bias before rounding."""
+        """A Linear of rank > 2 as Reshape, Gemm, Reshape.
+
+        ONNX Gemm alone adds an int32 bias before rounding, and ONNX Runtime turns a MatMul with an int8 weight into
+        MatMulNBits, which rounds the activations of a weight-only layer to int8 as well.
+        """
         *leading, depth = self.graph.shape(node.inputs[0])
         width = self.graph.shape(node.outputs[0])[-1]
-        rows = self.builder.fresh(f"{node.outputs[0]}.rows")
-        source = self.builder.fresh(f"{node.inputs[0]}.rows")
+        source, rows = self.builder.fresh(f"{node.inputs[0]}.rows"), self.builder.fresh(f"{node.outputs[0]}.rows")
         to_rows = self.builder.ints([-1, depth])
-        self.builder.node("Reshape", [self.float_name(node.inputs[0]), to_rows], [source], source=node)
-        flat = self._requantized(source, self.quantized.qparams[node.inputs[0]])
+        self.builder.node("Reshape", [self.operand(node, 0), to_rows], [source], source=node)
+        flat = self._requantized(source, node.inputs[0], node)
         operands = [flat, *(self.operand(node, slot) for slot in range(1, len(node.inputs)) if node.inputs[slot])]
         self.builder.node("Gemm", operands, [rows], source=node)
-        params = self.quantized.qparams[node.outputs[0]]
         clamp = self.needed_clamp(node)
         if clamp is not None:
             clamped = self.builder.fresh(rows)
@@ -202,14 +205,23 @@ class QdqWriter:
             rows = clamped
         raw = self._raw_name(node.outputs[0])
         shape = batched_shape(self.builder, node.outputs[0], [*leading, width])
-        self.builder.node("Reshape", [self._requantized(rows, params), shape], [raw], source=node)
-        self.write_quantize(node.outputs[0], raw)
+        self.builder.node("Reshape", [self._requantized(rows, node.outputs[0], node), shape], [raw], source=node)
+        self._finish(node.outputs[0], raw)
 
-    def _requantized(self, source: str, params: QParams) -> str:
-        """The same floats after one trip through their integers, as ONNX Runtime's fusions want to see it."""
-        scale, zero = self.parameters(params)
+    def _finish(self, name: str, raw: str) -> None:
+        """Quantize a node's raw result, or keep it as floats."""
+        if name in self.quantized.qparams:
+            self.write_quantize(name, raw)
+        else:
+            self._float_names[name] = raw
+
+    def _requantized(self, source: str, name: str, node: Node) -> str:
+        """The same floats after a trip through the integers of `name`, where fusions of int8 nodes want to see it."""
+        if not self.quantized.is_int8(node):
+            return source
+        scale, zero = self.parameters(self.quantized.qparams[name])
         self.builder.node("QuantizeLinear", [source, scale, zero], [f"{source}.q"])
-        return self._dequantize(f"{source}.q", params)
+        return self._dequantize(f"{source}.q", self.quantized.qparams[name])
 
 
 def saturates_like(params: QParams, clamp: tuple[float, float]) -> bool:

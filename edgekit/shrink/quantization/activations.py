@@ -48,14 +48,22 @@ def choose_activations(
 
 def _range(ties: Ties, histograms: Mapping[str, Histogram], name: str, method: str) -> tuple[float, float]:
     if name in ties.graph.constants:
-        constant = ties.graph.constants[name]
-        return float(constant.min()), float(constant.max())
+        return _constant_range(ties, name)
     histogram = histograms[ties.copies.get(name, name)]
     if method == "percentile":
         return percentile_range(histogram, PERCENTILE)
     if method == "mse":
         return mse_range(histogram)
     return histogram.low, histogram.high
+
+
+def _constant_range(ties: Ties, name: str) -> tuple[float, float]:
+    """Its own ends; a constant matrix gets symmetric 7-bit integers, since kernels pack it and add pairs in 16 bits."""
+    constant = ties.graph.constants[name]
+    if any(node.op == "MatMul" for node in ties.graph.consumers[name]):
+        peak = 2 * float(np.abs(constant).max())
+        return -peak, peak
+    return float(constant.min()), float(constant.max())
 
 
 def _params(ties: Ties, group: str, low: float, high: float) -> QParams:

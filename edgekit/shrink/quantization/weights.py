@@ -75,10 +75,13 @@ def _rows(weight: Array, axis: int | None) -> Array:
 
 
 def _packs_pairs(graph: Graph, node: Node) -> bool:
-    """Whether the kernel is a matrix product over K (dense or grouped Conv, Gemm), not a depthwise one."""
+    """Whether the kernel is a matrix product over K (Gemm, dense or grouped Conv), not a plain depthwise one."""
     if node.op == "Gemm":
         return True
-    return node.op == "Conv" and graph.shape(node.inputs[1])[1] > 1
+    if node.op != "Conv":
+        return False
+    outputs, per_group = graph.shape(node.inputs[1])[:2]
+    return not (per_group == 1 and outputs == node.attributes["group"])
 
 
 def _in_packing_order(node: Node, weight: Array) -> Array:
