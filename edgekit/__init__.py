@@ -1,3 +1,60 @@
-"""edgekit: a trained torch model made small, fast and provable on the devices people own."""
+"""edgekit: a trained torch model made small, fast and provable on the devices people own.
 
-__version__ = "0.1.0"
+    import edgekit
+
+    result = edgekit.compress(module, calibration=loader, out="artifacts")
+    print(result.files)
+
+Names are imported when they are first used, so that `import edgekit` costs nothing and the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from edgekit.version import __version__
+
+if TYPE_CHECKING:
+    from edgekit.errors import EdgekitError
+    from edgekit.pipeline import CompressResult, compress
+    from edgekit.types.finding import Finding
+    from edgekit.types.preprocessing import Preprocessing
+    from edgekit.types.progress import Progress
+    from edgekit.types.recipe import Recipe
+    from edgekit.types.samples import Samples
+    from edgekit.types.spec import TensorSpec
+
+__all__ = [
+    "CompressResult",
+    "EdgekitError",
+    "Finding",
+    "Preprocessing",
+    "Progress",
+    "Recipe",
+    "Samples",
+    "TensorSpec",
+    "compress",
+]
+
+_MODULES = {
+    "CompressResult": "edgekit.pipeline",
+    "EdgekitError": "edgekit.errors",
+    "Finding": "edgekit.types.finding",
+    "Preprocessing": "edgekit.types.preprocessing",
+    "Progress": "edgekit.types.progress",
+    "Recipe": "edgekit.types.recipe",
+    "Samples": "edgekit.types.samples",
+    "TensorSpec": "edgekit.types.spec",
+    "compress": "edgekit.pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'edgekit' has no attribute '{name}'")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -7,26 +7,24 @@ import json
 from pathlib import Path
 from typing import Any
 
-PREFIX = "sha256:"
-
 
 def of_bytes(data: bytes) -> str:
-    """Digest of some bytes, with the algorithm in front.
+    """sha256 of some bytes, lower-case hex.
 
-    >>> of_bytes(b"")[:19]
-    'sha256:e3b0c44298fc'
+    >>> of_bytes(b"")[:12]
+    'e3b0c44298fc'
     """
-    return PREFIX + hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
 def of_file(path: Path) -> str:
-    """Digest of a file, read in pieces, so that its size does not matter.
+    """sha256 of a file, lower-case hex, read in pieces, so that its size does not matter.
 
     Raises:
         OSError: The file cannot be read.
     """
     with path.open("rb") as stream:
-        return PREFIX + hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> str:

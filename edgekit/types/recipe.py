@@ -204,6 +204,21 @@ class Recipe:
         path = model.parent / BESIDE
         return cls.from_file(path) if path.is_file() else cls()
 
+    def with_fields(self, fields: Mapping[str, object]) -> Recipe:
+        """The same recipe with some fields replaced, checked like a file.
+
+        Args:
+            fields: Dotted path -> value as TOML has it, for example {"calibration.samples": 64}.
+
+        Raises:
+            RecipeError: As `from_toml`.
+        """
+        tables = tomllib.loads(self.to_toml())
+        for path, value in fields.items():
+            table, _, key = path.partition(".")
+            tables.setdefault(table, {})[key] = value
+        return read(Recipe, tables)
+
     def relative_to(self, folder: Path) -> Recipe:
         """The same recipe with its relative file paths taken from `folder`."""
         return replace(

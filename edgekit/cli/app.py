@@ -1,0 +1,106 @@
+"""`edgekit`: the group of verbs, and the one place where an error becomes a message and an exit code.
+
+A verb is imported when it is listed or run; what is heavy (torch, onnx, a runtime) is imported inside the verb's
+function. So `edgekit --help` answers at once, also on a device that has none of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from edgekit.cli.terminal import Terminal
+from edgekit.errors import EdgekitError
+from edgekit.version import __version__
+
+VERBS: Mapping[str, str] = {
+    "compress": "edgekit.cli.compress:compress",
+    "demo": "edgekit.cli.demo:demo",
+    "completion": "edgekit.cli.completion:completion",
+}
+"""verb -> where its command is, in the order of the help."""
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order of the help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, or None when there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    an error of edgekit's own
+  2    a flag, the model or the data cannot be used
+  3    the model cannot be compressed, or a file not be written from it
+  4    a written file does not say what it should
+  5    no space, or the folder is not writable
+  130  interrupted
+"""
+
+
+@click.group(
+    cls=Verbs, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="edgekit")
+def edgekit() -> None:
+    """Make a trained torch model small and fast for the devices people own.
+
+    int8 ONNX and int8 TFLite from one quantized graph, checked on the real runtimes.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows `edgekit`; None takes the process's own.
+
+    Returns:
+        The exit code. An exception that is no EdgekitError is a bug and keeps its traceback.
+    """
+    terminal = Terminal()
+    words = None if arguments is None else list(arguments)
+    try:
+        code = edgekit.main(words, prog_name="edgekit", standalone_mode=False, obj=terminal)
+    except EdgekitError as error:
+        terminal.show_error(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        terminal.note("interrupted, nothing was left half-written")
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> NoReturn:
+    """Entry point of the `edgekit` script."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run())
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave through the open blocks, so that unfinished files are removed."""
+    sys.exit(TERMINATED)

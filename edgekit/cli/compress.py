@@ -1,0 +1,104 @@
+"""`edgekit compress`: the flags put over a recipe, and one library call with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.fields import field_option, fields, set_option
+from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.values import FormatList, InputText
+from edgekit.types.recipe import IO, Recipe
+
+EXAMPLES = """\b
+Examples:
+  edgekit compress model.pt2 --calibration photos/ --preprocess imagenet
+  edgekit compress weights.pt --model net.py:build --input x:1x3x224x224 --calibration x.npz
+  edgekit compress model.onnx --calibration photos/ --preprocess mean=127,std=128 --eval labelled/
+  edgekit compress model.pt                    (as edgekit.toml beside it says, else without data)
+  edgekit compress model.onnx --recipe edgekit-out/recipe.toml --json > report.json
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Turn a model into int8 ONNX and int8 TFLite files.")
+@click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
+@field_option(
+    "calibration.data",
+    "--calibration",
+    metavar="DATA",
+    text="Unlabelled inputs: a folder of images, .npz, .npy, or module:function that yields batches.",
+)
+@field_option(
+    "calibration.preprocessing",
+    "--preprocess",
+    metavar="SPEC",
+    text="How an image becomes the input: imagenet, lite, 0..1, -1..1, or mean=127,std=128,size=224.",
+)
+@field_option(
+    "model.inputs",
+    "--input",
+    kind=InputText(),
+    repeated=True,
+    text="An input that the file does not describe, for example x:1x3x224x224. May be repeated.",
+)
+@field_option(
+    "model.factory",
+    "--model",
+    metavar="MODULE:NAME",
+    text="What builds the module of a state dict: package.module:name, or file.py:name.",
+)
+@click.option("--trust-pickle", is_flag=True, help="Unpickle a whole module. This runs whatever code the file holds.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("edgekit-out"),
+    show_default=True,
+    help="Folder for the files and the report.",
+)
+@click.option(
+    "--recipe",
+    "recipe_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings in TOML; flags win over it.  [default: edgekit.toml beside MODEL]",
+)
+@field_option("emit.io", "--io", kind=click.Choice(IO), text="Element type of the files' inputs and outputs.")
+@field_option("emit.formats", "--formats", kind=FormatList(), text="Which files to write.")
+@field_option(
+    "evaluation.data", "--eval", metavar="DATA", text="Labelled inputs, for the accuracy with its confidence interval."
+)
+@field_option("calibration.samples", "--samples", metavar="N", text="Calibrate on at most N samples.")
+@field_option("calibration.held_back", "--held-back", metavar="N", text="Keep N further samples for the check.")
+@field_option("calibration.seed", "--seed", metavar="N", text="Of every random choice.")
+@set_option
+@output_options
+@click.pass_context
+def compress(
+    context: click.Context, /, *, model: Path, trust_pickle: bool, out: Path, recipe_file: Path | None
+) -> None:
+    """Turn a trained model into int8 ONNX and int8 TFLite files, check them, and report.
+
+    MODEL is a torch.export program (.pt2), TorchScript, a state dict (.pt, .pth, .safetensors) with --model, or a
+    float ONNX file. Without --calibration, inputs are synthesized to match the model's BatchNorm statistics, or only
+    the weights become int8; the report says what that costs.
+    """
+    recipe = Recipe.from_file(recipe_file) if recipe_file else Recipe.beside(model)
+    recipe = recipe.with_fields(fields(context))
+    terminal = context.ensure_object(Terminal)
+    with terminal.work() as progress:
+        from edgekit.pipeline import compress as compress_model
+
+        result = compress_model(
+            model,
+            calibration=recipe.calibration.data or None,
+            inputs=recipe.model.specs(),
+            factory=recipe.model.factory or None,
+            trust_pickle=trust_pickle,
+            preprocessing=recipe.calibration.preprocessing or None,
+            evaluation=recipe.evaluation.data or None,
+            out=out,
+            recipe=recipe,
+            progress=progress,
+        )
+    terminal.result(result.report.to_dict())

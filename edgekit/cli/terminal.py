@@ -1,0 +1,116 @@
+"""Terminal: what goes to the person and what goes to the next program.
+
+Results go to stdout and nothing else does: with `--json` it holds one JSON document, also for an error. Progress,
+notes and logs go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgekit.errors import EdgekitError
+from edgekit.types.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Terminal:
+    """Where the command line writes. One per run.
+
+    Attributes:
+        json: stdout gets one JSON document.
+        quiet: No progress and no notes; errors still show.
+        verbose: Warnings and debug logs of every library show.
+    """
+
+    def __init__(self) -> None:
+        self.json = False
+        self.quiet = False
+        self.verbose = False
+
+    def note(self, text: str) -> None:
+        """A line for the person, on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def result(self, document: object) -> None:
+        """The result as JSON, on stdout."""
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def show_error(self, error: EdgekitError) -> None:
+        """The message and its hint; as JSON on stdout as well when that was asked for."""
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        if error.hint:
+            click.echo(f"{click.style('hint:', bold=True)} {error.hint}", err=True)
+        if self.json:
+            name = type(error).__name__
+            self.result(
+                {"error": {"type": name, "message": str(error), "hint": error.hint, "exit_code": error.exit_code}}
+            )
+
+    @contextmanager
+    def work(self) -> Iterator[Progress]:
+        """The time of a library call: progress on stderr, and whatever a library prints goes there too.
+
+        Warnings are held back unless `verbose`: those that matter to the user are findings in the report.
+        """
+        console = _console(sys.stderr)
+        level = logging.DEBUG if self.verbose else logging.ERROR
+        handler = _log_handler(console)
+        logging.basicConfig(level=level, handlers=[handler], format="%(name)s: %(message)s", force=True)
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            logging.captureWarnings(True)
+            if not self.verbose:
+                warnings.simplefilter("ignore")
+            try:
+                if self.quiet:
+                    yield Silent()
+                else:
+                    from edgekit.cli.progress import watch
+
+                    with watch(console) as progress:
+                        yield progress
+            finally:
+                logging.captureWarnings(False)
+                logging.getLogger().removeHandler(handler)
+
+
+def output_options(command: F) -> F:
+    """`--json`, `--quiet` and `--verbose`, which every verb that does work has; they set the Terminal."""
+
+    def flag(name: str, attribute: str, text: str) -> Callable[[F], F]:
+        def remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+            setattr(context.ensure_object(Terminal), attribute, value)
+
+        return click.option(name, is_flag=True, expose_value=False, callback=remember, help=text)
+
+    for add in (
+        flag("--verbose", "verbose", "Show warnings and debug logs of every library."),
+        flag("--quiet", "quiet", "Show errors only."),
+        flag("--json", "json", "Write the result, or the error, to stdout as one JSON document."),
+    ):
+        command = add(command)
+    return command
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream)
+
+
+def _log_handler(console: Console) -> logging.Handler:
+    from rich.logging import RichHandler
+
+    return RichHandler(console=console, show_time=False, show_path=False)
