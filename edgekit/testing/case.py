@@ -1,8 +1,9 @@
 """Case: a one-node QuantizedGraph with feeds, and the builder that quantizes it as a real network would be.
 
 Why: an exporter is right when every operator, alone, says in its runtime what the reference says. A case has scales
-of the size calibration gives: activations from the range of their data, weights per channel in [-127, 127], biases
-int32 at s_in * s_w, results from the range of the float result, and the tied and fixed scales of the dialect.
+of the size calibration gives: activations from the range of their data, weights as the pipeline chooses them (per
+channel, +-127, pair-safe, so that kernels which add products in 16 bits are exact), biases int32 at s_in * s_w,
+results from the range of the float result, and the tied and fixed scales of the dialect.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from edgekit.runtime.reference import ReferenceSession, as_float
+from edgekit.shrink.quantization.weights import choose_weight, round_weight
 from edgekit.types.graph import Graph, Node, QuantizedGraph, Value
 from edgekit.types.operators import OPERATORS, Role, Rule, role
-from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams, choose_activation
+from edgekit.types.qparams import Array, QParams, choose_activation
 
 FIXED = {
     Rule.UNIT: QParams(np.asarray(1 / 256), np.asarray(-128)),
@@ -135,8 +137,8 @@ def _operand_qparams(
     for slot, (name, data) in enumerate(zip(names, operands, strict=True)):
         kind = role(node.op, slot)
         if kind is Role.WEIGHT:
-            qparams[name] = _weight_qparams(node, data)
-            integers[name] = np.clip(qparams[name].quantize(data), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+            qparams[name] = choose_weight(_constants_graph(node, names, operands), node, data, pair_safe=True)
+            integers[name] = round_weight(data, qparams[name])
         elif kind is Role.BIAS and not setup.island:
             qparams[name] = _bias_qparams(qparams[names[0]], qparams[names[1]], data.size)
             integers[name] = qparams[name].quantize(data)
@@ -148,14 +150,9 @@ def _operand_qparams(
     return qparams, integers
 
 
-def _weight_qparams(node: Node, weight: Array) -> QParams:
-    """Symmetric int8, per output channel where the operator allows it."""
-    axis = OPERATORS[node.op].weight_axis
-    if axis is None or (node.op == "ConvTranspose" and node.attributes["group"] > 1):
-        return QParams(np.asarray(max(float(np.abs(weight).max()), 1e-6) / WEIGHT_LIMIT), np.asarray(0))
-    others = tuple(index for index in range(weight.ndim) if index != axis)
-    scale = np.maximum(np.abs(weight).max(axis=others), 1e-6) / WEIGHT_LIMIT
-    return QParams(scale, np.zeros(scale.shape), axis=axis)
+def _constants_graph(node: Node, names: Sequence[str], operands: Sequence[Array]) -> Graph:
+    """Enough of a graph to read the geometry of the weight from."""
+    return Graph(node.op, (), (), (node,), {}, dict(zip(names, operands, strict=True)))
 
 
 def _bias_qparams(source: QParams, weight: QParams, channels: int) -> QParams:

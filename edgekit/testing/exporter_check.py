@@ -1,0 +1,147 @@
+"""check_exporter: does a file format say what the quantized graph says, operator by operator?
+
+For people who write an exporter: give the function that writes a file and the one that opens it in its runtime, and
+every operator of the dialect is written, run and compared with the NumPy reference.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from edgekit.errors import ParityError
+from edgekit.runtime.reference import ReferenceSession
+from edgekit.runtime.session import Session
+from edgekit.testing.case import Case
+from edgekit.testing.single_op import catalogue
+from edgekit.types.graph import QuantizedGraph
+from edgekit.types.operators import OPERATORS
+from edgekit.types.qparams import Array
+
+LSB_BOUNDS: Mapping[str, int] = {name: 1 for name in OPERATORS} | {}
+"""operator -> most steps of its output scale that a runtime may differ from the reference by."""
+
+FLOAT_TOLERANCE = 1e-4
+"""Most that a float result may differ by, relative to the largest magnitude in it."""
+
+
+class Write(Protocol):
+    """What an exporter is: writes one file."""
+
+    def __call__(self, quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
+        """Write `quantized` to `path` with float or integer borders."""
+        ...
+
+
+def check_exporter(
+    write: Write,
+    open_session: Callable[[Path], Session],
+    *,
+    operators: Collection[str] | None = None,
+    suffix: str = "",
+    bounds: Mapping[str, int] = LSB_BOUNDS,
+) -> dict[str, float]:
+    """Run a case of every operator and attribute family through an exporter and its runtime.
+
+    Args:
+        write: Writes a file.
+        open_session: Opens it.
+        operators: Operators to check; all of the dialect by default.
+        suffix: File name ending the runtime wants, for example ".onnx".
+        bounds: Largest difference allowed, per operator, in steps of the output's scale.
+
+    Returns:
+        operator -> largest difference seen, in steps.
+
+    Raises:
+        ParityError: A result differs by more than its bound; the message names the case and the output.
+    """
+    worst: dict[str, float] = {}
+    for case in catalogue():
+        if operators is None or case.op in operators:
+            measured = check_case(case, write, open_session, suffix=suffix, limit=bounds[case.op])
+            worst[case.op] = max(measured, worst.get(case.op, 0.0))
+    return worst
+
+
+def check_case(
+    case: Case, write: Write, open_session: Callable[[Path], Session], *, suffix: str = "", limit: float
+) -> float:
+    """Write, run and compare one case.
+
+    Args:
+        case: What to run.
+        write: Writes a file.
+        open_session: Opens it.
+        suffix: File name ending.
+        limit: Largest difference allowed in steps.
+
+    Returns:
+        The difference, as `difference` measures it.
+
+    Raises:
+        ParityError: It is beyond `limit`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"case{suffix}"
+        write(case.quantized, path, io="float", metadata={})
+        results = open_session(path).run(case.feeds)
+    expected = ReferenceSession(case.quantized).run(case.feeds)
+    measured = difference(case.quantized, results, expected)
+    if measured > limit:
+        raise ParityError(f"{case.label} differs from the reference in LSB", measured=measured, limit=limit)
+    return measured
+
+
+def difference(quantized: QuantizedGraph, results: Mapping[str, Array], expected: Mapping[str, Array]) -> float:
+    """Largest difference of any output, in steps of the output's scale.
+
+    A float output without QParams counts `FLOAT_TOLERANCE` of its largest magnitude as one step; an integer output
+    (an index) counts every unit. Two results that are not both finite, or of different shapes, are infinitely apart.
+
+    Args:
+        quantized: The graph that both sides ran.
+        results: Of the runtime.
+        expected: Of the reference.
+    """
+    return max(_steps(quantized, name, results[name], array) for name, array in expected.items())
+
+
+def _steps(quantized: QuantizedGraph, name: str, result: Array, expected: Array) -> float:
+    if result.shape != expected.shape:
+        return float("inf")
+    if not expected.size:
+        return 0.0
+    params = quantized.qparams.get(name)
+    apart = np.abs(result.astype(np.float64) - expected)
+    if not np.isfinite(apart).all():
+        return float("inf")
+    if params is not None:
+        return float(np.rint(apart.max() / float(params.scale)))
+    if np.issubdtype(expected.dtype, np.floating):
+        return float(apart.max() / (FLOAT_TOLERANCE * max(float(np.abs(expected).max()), 1e-6)))
+    return float(apart.max())
+
+
+def failures(
+    cases: Sequence[Case], write: Write, open_session: Callable[[Path], Session], *, suffix: str = ""
+) -> dict[str, str]:
+    """Every case that cannot be written, opened or agreed on, with what happened: for finding out, not for asserting.
+
+    Args:
+        cases: What to try.
+        write: Writes a file.
+        open_session: Opens it.
+        suffix: File name ending.
+    """
+    found = {}
+    for case in cases:
+        try:
+            check_case(case, write, open_session, suffix=suffix, limit=LSB_BOUNDS[case.op])
+        except Exception as error:
+            found[case.label] = f"{type(error).__name__}: {error}"
+    return found
