@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.emit.onnx_builder import OnnxBuilder
-from edgekit.emit.onnx_operators import write_clamp, write_operator
+from edgekit.emit.onnx_operators import stores_transposed, write_clamp, write_operator
 from edgekit.types.graph import Graph, Node
 
 
@@ -34,10 +34,10 @@ def write(graph: Graph, path: Path, *, metadata: Mapping[str, str] | None = None
 
 
 def _constant(builder: OnnxBuilder, node: Node, slot: int, name: str) -> str:
-    """Name of an input in the file; constants become initializers, Gemm weights turned to (K, O)."""
+    """Name of an input in the file; constants become initializers."""
     if name not in builder.graph.constants:
         return name
     array = builder.graph.constants[name]
-    if node.op == "Gemm" and slot == 1:
+    if stores_transposed(builder, node, slot):
         return builder.initializer(f"{name}.T", array.T)
     return builder.initializer(name, array)

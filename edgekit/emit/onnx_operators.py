@@ -57,16 +57,27 @@ def _conv(builder: OnnxBuilder, node: Node, inputs: Names, outputs: Names) -> No
     builder.node(node.op, present, outputs, source=node, attributes={"kernel_shape": list(kernel), **attributes})
 
 
+def stores_transposed(builder: OnnxBuilder, node: Node, slot: int) -> bool:
+    """Whether `write_operator` wants this weight as (K, O): the float MatMul of a Linear of rank > 2."""
+    return node.op == "Gemm" and slot == 1 and len(builder.graph.shape(node.inputs[0])) > 2
+
+
 def _gemm(builder: OnnxBuilder, node: Node, inputs: Names, outputs: Names) -> None:
-    """Rank 2 is Gemm; higher ranks MatMul and Add, the weight (K, O) either way (see `onnx_weights`)."""
+    """Rank 2 is Gemm with the (O, K) weight; higher ranks MatMul and Add with it transposed."""
     if len(builder.graph.shape(node.inputs[0])) == 2:
-        builder.node("Gemm", [name for name in inputs if name], outputs, source=node)
+        write_rows_gemm(builder, node, inputs, outputs)
         return
     has_bias = len(inputs) > 2 and inputs[2]
     product = builder.fresh(outputs[0]) if has_bias else outputs[0]
     builder.node("MatMul", inputs[:2], [product], source=node)
     if has_bias:
         builder.node("Add", [product, inputs[2]], outputs, source=node)
+
+
+def write_rows_gemm(builder: OnnxBuilder, node: Node, inputs: Names, outputs: Names) -> None:
+    """Append Gemm over rows: input (N, K), weight (O, K)."""
+    operands = [name for name in inputs if name]
+    builder.node("Gemm", operands, outputs, source=node, attributes={"transB": 1})
 
 
 def _layer_norm(builder: OnnxBuilder, node: Node, inputs: Names, outputs: Names) -> None:

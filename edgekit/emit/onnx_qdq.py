@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from edgekit.emit.onnx_builder import OnnxBuilder
-from edgekit.emit.onnx_operators import batched_shape, write_clamp, write_operator
+from edgekit.emit.onnx_operators import batched_shape, stores_transposed, write_clamp, write_operator, write_rows_gemm
 from edgekit.types.graph import Node, QuantizedGraph
 from edgekit.types.qparams import Array, QParams
 
@@ -97,17 +97,15 @@ class QdqWriter:
         name = node.inputs[slot]
         if name not in self.graph.constants:
             return self.float_name(name) if name else ""
-        transposed = node.op == "Gemm" and slot == 1
-        key = f"{name}.T" if transposed else name
         if name not in self.quantized.integers:
             array = self.graph.constants[name]
-            return self.builder.initializer(key, array.T if transposed else array)
-        if key not in self._float_names:
-            integers, params = self.quantized.integers[name], self.quantized.qparams[name]
-            axis = None if params.axis is None else 1 - params.axis if transposed else params.axis
-            stored = self.builder.initializer(f"{key}.q", integers.T if transposed else integers)
-            self._float_names[key] = self._dequantize(stored, params, axis=axis)
-        return self._float_names[key]
+            transposed = stores_transposed(self.builder, node, slot)
+            return self.builder.initializer(f"{name}.T" if transposed else name, array.T if transposed else array)
+        if name not in self._float_names:
+            params = self.quantized.qparams[name]
+            stored = self.builder.initializer(f"{name}.q", self.quantized.integers[name])
+            self._float_names[name] = self._dequantize(stored, params)
+        return self._float_names[name]
 
     def float_name(self, name: str) -> str:
         """File name of a value as floats, dequantizing its integers the first time."""
@@ -176,19 +174,19 @@ class QdqWriter:
     def _raw_name(self, name: str) -> str:
         return name if name not in self.quantized.qparams else f"{name}.raw"
 
-    def _dequantize(self, stored: str, params: QParams, *, axis: int | None = None, target: str | None = None) -> str:
+    def _dequantize(self, stored: str, params: QParams, *, target: str | None = None) -> str:
         target = target or f"{stored.removesuffix('.q')}.dq"
         scale, zero = self.parameters(params)
         inputs = [stored, scale] if params.dtype == "int32" else [stored, scale, zero]
-        attributes = {} if axis is None else {"axis": axis}
+        attributes = {} if params.axis is None else {"axis": params.axis}
         self.builder.node("DequantizeLinear", inputs, [target], attributes=attributes)
         return target
 
     def _write_gemm_of_rows(self, node: Node) -> None:
         """A Linear of rank > 2 as Reshape, Gemm, Reshape.
 
-        ONNX Gemm alone adds an int32 bias before rounding, and ONNX Runtime turns a MatMul with an int8 weight into
-        MatMulNBits, which rounds the activations of a weight-only layer to int8 as well.
+        Gemm alone adds an int32 bias before rounding. It also keeps weight-only layers in float: ONNX Runtime turns a
+        MatMul (or an untransposed Gemm) with an int8 weight into MatMulNBits, which rounds activations to int8.
         """
         *leading, depth = self.graph.shape(node.inputs[0])
         width = self.graph.shape(node.outputs[0])[-1]
@@ -197,7 +195,7 @@ class QdqWriter:
         self.builder.node("Reshape", [self.operand(node, 0), to_rows], [source], source=node)
         flat = self._requantized(source, node.inputs[0], node)
         operands = [flat, *(self.operand(node, slot) for slot in range(1, len(node.inputs)) if node.inputs[slot])]
-        self.builder.node("Gemm", operands, [rows], source=node)
+        write_rows_gemm(self.builder, node, operands, [rows])
         clamp = self.needed_clamp(node)
         if clamp is not None:
             clamped = self.builder.fresh(rows)
