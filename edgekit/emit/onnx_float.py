@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit.emit.onnx_builder import OnnxBuilder
 from edgekit.emit.onnx_operators import stores_transposed, write_clamp, write_operator
-from edgekit.types.graph import Graph, Node
+from edgekit.types.graph import Graph, Node, QuantizedGraph
 
 
 def write(graph: Graph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
@@ -31,6 +31,11 @@ def write(graph: Graph, path: Path, *, metadata: Mapping[str, str] | None = None
         outputs=[builder.border(name, graph.values[name].dtype) for name in graph.outputs],
         metadata=metadata or {},
     )
+
+
+def write_float_of(quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
+    """The exporter form of `write`: the float graph behind a quantized one, float inputs and outputs always."""
+    write(quantized.graph, path, metadata=metadata)
 
 
 def _constant(builder: OnnxBuilder, node: Node, slot: int, name: str) -> str:

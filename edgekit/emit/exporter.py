@@ -1,0 +1,84 @@
+"""One door for every format: the table of exporters, and the Artifact a written file becomes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from edgekit import digest
+from edgekit.plugins import Family
+from edgekit.types.artifact import Artifact, Format
+from edgekit.types.graph import Graph, QuantizedGraph
+from edgekit.types.spec import TensorSpec
+
+
+class Exporter(Protocol):
+    """Writes one format. A third party's is an entry point of the group "edgekit.exporters"."""
+
+    def __call__(self, quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> object:
+        """Write `quantized` to `path`, atomically.
+
+        Args:
+            quantized: The graph and its table; translate, decide nothing.
+            path: Target file; its folder exists.
+            io: "float" or "int8": element type of quantized inputs and outputs.
+            metadata: Strings to keep in the file.
+        """
+        ...
+
+
+EXPORTERS: Family[Exporter] = Family(
+    "edgekit.exporters",
+    {
+        "onnx-fp32": "edgekit.emit.onnx_float:write_float_of",
+        "onnx-int8": "edgekit.emit.onnx_qdq:write",
+        "onnx-x86": "edgekit.emit.onnx_qdq:write_x86",
+        "onnx-qop": "edgekit.emit.onnx_qop:write",
+        "tflite-int8": "edgekit.emit.tflite:write",
+    },
+)
+
+
+def emit(
+    quantized: QuantizedGraph, path: Path, *, format: Format, io: str = "float", metadata: Mapping[str, str]
+) -> Artifact:
+    """Write one file and describe it.
+
+    Args:
+        quantized: What every file is made from.
+        path: Target file.
+        format: Name in `EXPORTERS`.
+        io: "float" or "int8"; the float file ignores it.
+        metadata: Strings to keep in the file.
+
+    Raises:
+        InputError: No exporter of that name.
+        UnsupportedOpError: The format cannot hold some operator.
+        StorageError: The file cannot be written.
+    """
+    EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
+    integer = io == "int8" and format != "onnx-fp32"
+    data = path.with_name(f"{path.name}.data")
+    size_bytes = path.stat().st_size + (data.stat().st_size if data.exists() else 0)
+    return Artifact(
+        path=path,
+        format=format,
+        size_bytes=size_bytes,
+        digest=digest.of_file(path),
+        inputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.inputs),
+        outputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.outputs),
+    )
+
+
+def float_artifact(graph: Graph, path: Path, *, metadata: Mapping[str, str]) -> Artifact:
+    """Write the float ONNX file, which calibration runs and every int8 file is measured against."""
+    return emit(QuantizedGraph(graph, {}, {}), path, format="onnx-fp32", metadata=metadata)
+
+
+def _spec(quantized: QuantizedGraph, name: str, *, integer: bool) -> TensorSpec:
+    spec, params = quantized.graph.spec(name), quantized.qparams.get(name)
+    if params is None or not integer:
+        return spec
+    return dataclasses.replace(spec, dtype=params.dtype, scale=float(params.scale), zero_point=int(params.zero_point))
