@@ -143,11 +143,22 @@ def _operand_qparams(
             qparams[name] = _bias_qparams(qparams[names[0]], qparams[names[1]], data.size)
             integers[name] = qparams[name].quantize(data)
         elif kind is Role.ACTIVATION and data.dtype == np.float32 and (not setup.island or setup.borders):
-            shared = operands if OPERATORS[node.op].rule is Rule.TIED and OPERATORS[node.op].variadic else (data,)
-            qparams[name] = _range_qparams(shared)
+            qparams[name] = _range_qparams(_ranged(node, operands, slot, is_constant=name.startswith("c")))
             if name.startswith("c"):
                 integers[name] = qparams[name].quantize(data)
     return qparams, integers
+
+
+def _ranged(node: Node, operands: Sequence[Array], slot: int, *, is_constant: bool) -> Sequence[Array]:
+    """Whose range an activation is quantized with.
+
+    Its own; that of all parts of a Concat; for a constant matrix twice its own on both sides (7-bit integers, since
+    kernels pack it and add pairs of products in 16 bits).
+    """
+    if node.op == "Concat":
+        return operands
+    data = operands[slot]
+    return (2 * data, -2 * data) if node.op == "MatMul" and is_constant else (data,)
 
 
 def _constants_graph(node: Node, names: Sequence[str], operands: Sequence[Array]) -> Graph:
