@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from edgekit import digest
+from edgekit.emit.retarget import to_uint8
 from edgekit.plugins import Family
 from edgekit.types.artifact import Artifact, Format
 from edgekit.types.graph import Graph, QuantizedGraph
@@ -34,11 +35,14 @@ EXPORTERS: Family[Exporter] = Family(
     {
         "onnx-fp32": "edgekit.emit.onnx_float:write_float_of",
         "onnx-int8": "edgekit.emit.onnx_qdq:write",
-        "onnx-x86": "edgekit.emit.onnx_qdq:write_x86",
+        "onnx-x86": "edgekit.emit.onnx_qdq:write",
         "onnx-qop": "edgekit.emit.onnx_qop:write",
         "tflite-int8": "edgekit.emit.tflite:write",
     },
 )
+
+RETARGETS: Mapping[str, Callable[[QuantizedGraph], QuantizedGraph]] = {"onnx-x86": to_uint8}
+"""format -> lossless rewrite of the table before it is written."""
 
 
 def emit(
@@ -58,6 +62,8 @@ def emit(
         UnsupportedOpError: The format cannot hold some operator.
         StorageError: The file cannot be written.
     """
+    if format in RETARGETS:
+        quantized = RETARGETS[format](quantized)
     EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
     integer = io == "int8" and format != "onnx-fp32"
     data = path.with_name(f"{path.name}.data")

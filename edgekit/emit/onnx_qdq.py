@@ -15,7 +15,6 @@ import onnx
 
 from edgekit.emit.onnx_builder import OnnxBuilder
 from edgekit.emit.onnx_operators import batched_shape, stores_transposed, write_clamp, write_operator, write_rows_gemm
-from edgekit.emit.retarget import to_uint8
 from edgekit.types.graph import Node, QuantizedGraph
 from edgekit.types.qparams import Array, QParams
 
@@ -39,13 +38,6 @@ def write(
     for node in quantized.graph.nodes:
         writer.write_node(node)
     writer.save(path, metadata or {})
-
-
-def write_x86(
-    quantized: QuantizedGraph, path: Path, *, io: str = "float", metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write `model.x86.int8.onnx`: the same table with uint8 activations, see `write`."""
-    write(to_uint8(quantized), path, io=io, metadata=metadata)
 
 
 class QdqWriter:
