@@ -15,6 +15,7 @@ import math
 import shutil
 import struct
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -86,38 +87,44 @@ def open_npy(path: Path) -> ArrayFile:
         return _described(file, path, where=str(path), size_bytes=path.stat().st_size)
 
 
-def open_npz(path: Path, *, workdir: Path) -> dict[str, ArrayFile]:
-    """Open the numeric members of an .npz; members of text or objects are left out when numbers remain.
+def open_npz(path: Path, *, workdir: Path, needed: Collection[str] = ()) -> dict[str, ArrayFile]:
+    """Open the numeric members of an .npz; other members of text or objects are left out.
 
     Args:
         path: The .npz file.
         workdir: Where compressed members are unpacked.
+        needed: Members that must be numbers if they are there.
 
     Returns:
         Member name (without ".npy") -> array.
 
     Raises:
-        CalibrationError: Not a zip, damaged, a zip bomb, pickled objects only, or a false header.
+        CalibrationError: Not a zip, damaged, a zip bomb, pickled objects where numbers are needed, or a false header.
         StorageError: `workdir` has no room for the unpacked members.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             _check_members(members, path)
-            return _numeric_members(archive, members, path, workdir)
+            return _numeric_members(archive, members, workdir, needed)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, struct.error) as error:
         raise CalibrationError(f"{path} is not a readable .npz: {error}", hint="write it again") from error
 
 
 def _numeric_members(
-    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], path: Path, workdir: Path
+    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], workdir: Path, needed: Collection[str]
 ) -> dict[str, ArrayFile]:
+    assert archive.filename is not None
+    path = Path(archive.filename)
     arrays: dict[str, ArrayFile] = {}
     refused: CalibrationError | None = None
     for number, info in enumerate(members):
+        name = info.filename.removesuffix(".npy")
         try:
-            arrays[info.filename.removesuffix(".npy")] = _open_member(archive, info, path, workdir, number)
+            arrays[name] = _open_member(archive, info, path, workdir / f"{path.stem}-{number}.npy")
         except _NotNumericError as error:
+            if name in needed:
+                raise
             refused = error
     if not arrays:
         raise refused or CalibrationError(f"{path} holds no array", hint="write it with numpy.savez")
@@ -145,12 +152,12 @@ def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
             )
 
 
-def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, workdir: Path, number: int) -> ArrayFile:
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, target: Path) -> ArrayFile:
     where = f"{path}, member {info.filename}"
     if info.compress_type != zipfile.ZIP_STORED:
         with archive.open(info) as member:
             _described(member, path, where=where, size_bytes=info.file_size)  # refuse before unpacking
-        unpacked = _unpack(archive, info, workdir / f"{path.stem}-{number}.npy")
+        unpacked = _unpack(archive, info, target)
         with unpacked.open("rb") as file:
             return _described(file, unpacked, where=where, size_bytes=unpacked.stat().st_size)
     with path.open("rb") as file:

@@ -147,7 +147,7 @@ def parse_preprocessing(text: str, spec: TensorSpec | None = None) -> Preprocess
         raise RecipeError(f"a field is given twice in preprocessing {text!r}")
     if preset is None and "std" not in given:
         raise RecipeError(f"preprocessing {text!r} names neither a preset nor mean and std", hint=_HINT)
-    values = preprocessing_of(preset or "unit", _image_spec(spec, given, text)).to_dict() | given
+    values = preprocessing_of("unit" if preset is None else preset, _image_spec(spec, given, text)).to_dict() | given
     return Preprocessing.from_dict({key: value for key, value in values.items() if value is not None})
 
 
@@ -174,14 +174,14 @@ def _field(part: str) -> tuple[str, Any]:
     key, value = key.strip(), value.strip()
     try:
         if key == "size":
-            sides = [int(side) for side in value.split("x")]
-            return key, sides * 2 if len(sides) == 1 else sides
+            height, _, width = value.partition("x")
+            return key, [int(height), int(width or height)]
         if key == "resize":
             return key, None if value == "none" else int(value)
         if key in ("mean", "std"):
             return key, [float(number) for number in value.split("/")]
     except ValueError:
-        raise RecipeError(f"preprocessing field {part!r} is not a number", hint=_HINT) from None
+        raise RecipeError(f"preprocessing field {part!r} is not made of numbers", hint=_HINT) from None
     if not value:
         raise RecipeError(f"preprocessing field {part!r} has no value", hint=_HINT)
     return key, value

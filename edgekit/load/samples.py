@@ -115,9 +115,9 @@ def _open_named(
     path = Path(text)
     if path.is_dir():
         return _open_folder(path, inputs, preprocessing)
-    suffix = path.suffix.lower()
+    suffix, names = path.suffix.lower(), [spec.name for spec in inputs]
     if path.is_file() and suffix == ".npz":
-        return _open_arrays(open_npz(path, workdir=workdir), path, inputs, preprocessing)
+        return _open_arrays(open_npz(path, workdir=workdir, needed=names), path, inputs, preprocessing)
     if path.is_file() and suffix == ".npy":
         return _open_arrays({"": open_npy(path)}, path, inputs, preprocessing)
     if not path.exists() and ":" in text:
