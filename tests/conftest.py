@@ -1,6 +1,6 @@
 """What all tests share: quiet determinism, and the two things a machine may lack, each skipped by name.
 
-- `../shared/data`: labelled data and weights that cannot be part of the repository; marker `data`, fixture `shared_data`.
+- `../shared/data`: labelled data and weights outside the repository; marker `data`, fixture `shared_data`.
 - a second environment with tflite-runtime 2.14, made by `make tflite-env`; fixture `tflite_runtime_python`. In CI
   (CI=true) it has to be there.
 """

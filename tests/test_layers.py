@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1] / "edgekit"
 FLOORS = (
     ("errors", "units", "digest", "version"),
     ("types",),
-    ("plugins", "runtime"),
+    ("plugins", "runtime", "workspace"),
     ("load", "simplify", "shrink", "emit", "check", "report"),
+    ("calibration", "metadata"),
     ("pipeline",),
     ("demo",),
     ("cli",),
@@ -69,12 +70,18 @@ def imports() -> Iterator[Import]:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module == "edgekit":
-                names = [f"edgekit:{alias.name}" for alias in node.names]
+                names = [root_import(alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"relative import in {file}"
                 names = [node.module or ""]
             for name in names:
                 yield Import(file, node.lineno, name, node not in deferred)
+
+
+def root_import(name: str) -> str:
+    """`from edgekit import digest` names a module; any other name is taken from the root itself."""
+    is_module = (ROOT / f"{name}.py").is_file() or (ROOT / name).is_dir()
+    return f"edgekit.{name}" if is_module else f"edgekit:{name}"
 
 
 def is_type_checking(node: ast.AST) -> bool:

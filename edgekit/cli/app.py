@@ -6,6 +6,7 @@ function. So `edgekit --help` answers at once, also on a device that has none of
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -79,8 +80,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code. An exception that is no EdgekitError is a bug and keeps its traceback.
     """
-    terminal = Terminal()
-    words = None if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    terminal = Terminal(shlex.join(("edgekit", *words)))
     try:
         code = edgekit.main(words, prog_name="edgekit", standalone_mode=False, obj=terminal)
     except EdgekitError as error:

@@ -68,8 +68,8 @@ Examples:
 @field_option(
     "evaluation.data", "--eval", metavar="DATA", text="Labelled inputs, for the accuracy with its confidence interval."
 )
-@field_option("calibration.samples", "--samples", metavar="N", text="Calibrate on at most N samples.")
-@field_option("calibration.held_back", "--held-back", metavar="N", text="Keep N further samples for the check.")
+@field_option("calibration.samples", "--samples", metavar="N", text="Take at most N samples from the data.")
+@field_option("calibration.held_back", "--held-back", metavar="SHARE", text="Share kept out of it, for the check.")
 @field_option("calibration.seed", "--seed", metavar="N", text="Of every random choice.")
 @set_option
 @output_options
@@ -100,5 +100,6 @@ def compress(
             out=out,
             recipe=recipe,
             progress=progress,
+            command=terminal.command,
         )
     terminal.result(result.report.to_dict())

@@ -32,9 +32,11 @@ class Terminal:
         json: stdout gets one JSON document.
         quiet: No progress and no notes; errors still show.
         verbose: Warnings and debug logs of every library show.
+        command: The command line that was given, for the report.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: str = "edgekit") -> None:
+        self.command = command
         self.json = False
         self.quiet = False
         self.verbose = False

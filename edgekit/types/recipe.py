@@ -29,7 +29,7 @@ FILES: Mapping[Format, str] = {
 """What the file of each format is called."""
 
 IO = ("float", "int8")
-RANGES = ("minmax",)
+RANGES = ("minmax", "percentile", "mse")
 BESIDE = "edgekit.toml"
 """Name of the recipe that is looked for in the model's own folder."""
 
@@ -70,20 +70,20 @@ class CalibrationSettings:
     Attributes:
         data: Folder of images, `.npz`, `.npy` or `module:function`; "" when it is handed over in Python, or absent.
         preprocessing: How an image becomes the input: a preset, or `size=224,mean=127,std=128`; "" for none.
-        samples: At most so many samples are calibrated on.
-        held_back: So many further samples are kept out of calibration, for the check.
+        samples: At most so many samples are taken from the data.
+        held_back: Share of them that is kept out of calibration, for the check: above 0, at most 0.5.
         seed: Of the choice among more samples than needed, and of synthesized inputs.
     """
 
     data: str = ""
     preprocessing: str = ""
     samples: int = 128
-    held_back: int = 32
+    held_back: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:
         between("calibration.samples", self.samples, 1, 1_000_000)
-        between("calibration.held_back", self.held_back, 0, 1_000_000)
+        between("calibration.held_back", self.held_back, 0.001, 0.5)
         between("calibration.seed", self.seed, 0, 2**32 - 1)
 
 
@@ -106,9 +106,9 @@ class QuantizeSettings:
         pair_safe: Choose weight scales such that no sum of two neighbouring products saturates 16 bits, so that the
             same table is right on x86 CPUs without VNNI.
         bias_correction: Take the mean error of each rounded weight back out of its bias.
-        range: How an activation's range follows from what was seen.
+        range: How an activation's range follows from what was seen: "minmax", "percentile" or "mse".
         weight_only: int8 weights, float activations.
-        float_modules: Torch module paths that stay in float, with everything below them.
+        float_modules: Shell patterns of torch module paths that stay in float, for example "head.*".
     """
 
     pair_safe: bool = True
