@@ -193,7 +193,7 @@ class ReferenceSession:
             expected = list(spec.shape)
             if spec.batch_axis is not None and array.ndim == len(expected):
                 sizes[spec.name], left_over = divmod(array.shape[spec.batch_axis], expected[spec.batch_axis])
-                expected[spec.batch_axis] *= sizes[spec.name] if left_over == 0 else 1
+                expected[spec.batch_axis] *= sizes[spec.name] if left_over == 0 and sizes[spec.name] else 1
             if array.shape != tuple(expected) or array.dtype != spec.dtype:
                 raise InputError(f"asked for {spec}: fed {array.dtype} of shape {list(array.shape)}")
         if len(set(sizes.values())) > 1:
