@@ -1,0 +1,295 @@
+"""The check, start to end: every written file is run on its runtime and held against the float model.
+
+Takes the artifacts and the quantized graph they were made from, hands on a CheckReport. Nothing simulated is
+reported: outputs come from ONNX Runtime and LiteRT, node counts from what they executed, times from this machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgekit.check.accuracy import PairedCounter
+from edgekit.check.differences import first_difference
+from edgekit.check.evidence import Bound, Evidence
+from edgekit.check.findings import judge
+from edgekit.check.fusion_litert import read_tflite
+from edgekit.check.fusion_ort import read_onnx
+from edgekit.check.held_back import HeldBackWalk, Outcome
+from edgekit.check.latency import measure
+from edgekit.check.layers import worst_layers
+from edgekit.check.machine import describe_machine
+from edgekit.check.signal import find_logits, top1
+from edgekit.check.subject import Subject, open_subject
+from edgekit.check.taps import tap_int8, tap_tflite
+from edgekit.errors import CheckError, EdgekitError
+from edgekit.runtime.reference import ReferenceSession
+from edgekit.types.artifact import FLOAT, Artifact, Format
+from edgekit.types.finding import Finding
+from edgekit.types.graph import QuantizedGraph
+from edgekit.types.progress import Progress, Silent
+from edgekit.types.qparams import Array
+from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Fusion, Latency, LayerQuality, LsbGap
+from edgekit.types.samples import Samples
+
+KEPT_SAMPLES = 4
+"""Samples kept in memory, for latency and the worst layers."""
+_WALK, _REFERENCE, _LATENCY = 0.4, 0.15, 0.25
+"""Shares of the time budget; loading, fused graphs and worst layers take the rest."""
+_QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86")
+
+Sample = Mapping[str, Array]
+
+
+def compare(
+    artifacts: Sequence[Artifact],
+    *,
+    quantized: QuantizedGraph,
+    held_back: Samples,
+    evaluation: Samples | None = None,
+    budget_seconds: float = 20.0,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Run every file and report what it says.
+
+    Args:
+        artifacts: The written files; the float ONNX file must be among them.
+        quantized: The graph that all of them were made from.
+        held_back: Samples that calibration has not seen; streamed, as many as the budget allows.
+        evaluation: Labelled samples for the accuracy; all of them are run, outside the budget.
+        budget_seconds: Wall time to aim for; two samples per file are always run.
+        progress: Who watches.
+
+    Raises:
+        CheckError: There is no float file, or it does not run: nothing to compare with.
+        InputError: The samples do not fit the model's inputs.
+    """
+    start = time.perf_counter()
+    progress = progress or Silent()
+    case = _load(artifacts, quantized)
+    kept = list(itertools.islice(held_back, KEPT_SAMPLES)) or [_zeros(quantized)]
+    outcome = _walk(case, held_back, budget_seconds, progress)
+    measured = _Measured(
+        outcome=outcome,
+        fusions=_read_fusions(case, progress),
+        latencies=_measure_latency(case, kept[0], budget_seconds * _LATENCY, progress),
+        accuracies=_measure_accuracy(case, evaluation, progress),
+    )
+    layers, notes = _rate_layers(case, kept, progress)
+    machine = describe_machine()
+    entries = tuple(_entry(artifact, case, measured) for artifact in case.artifacts)
+    pairs = tuple(_locate(gap, case, kept) for gap in outcome.pairs)
+    evidence = Evidence(
+        machine=machine,
+        samples=outcome.samples,
+        entries=entries,
+        pairs=pairs,
+        layers=layers,
+        islands=tuple(
+            (node.label, quantized.islands[node.name])
+            for node in quantized.graph.nodes
+            if node.name in quantized.islands
+        ),
+        float_bytes=_float_bytes(quantized),
+        kernels=outcome.kernels,
+    )
+    return CheckReport(
+        machine=machine,
+        samples=outcome.samples,
+        source=held_back.source,
+        artifacts=entries,
+        pairs=pairs,
+        layers=layers,
+        findings=(*judge(evidence), *notes, *_note_labels(quantized, evaluation)),
+        seconds=time.perf_counter() - start,
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The files, loaded where that was possible."""
+
+    artifacts: tuple[Artifact, ...]
+    quantized: QuantizedGraph
+    exact: Subject
+    subjects: Mapping[Format, Subject]
+    errors: Mapping[Format, str]
+
+    def path_of(self, formats: Sequence[Format]) -> Subject | None:
+        """The first loaded subject among `formats`."""
+        return next((self.subjects[name] for name in formats if name in self.subjects), None)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured, by format."""
+
+    outcome: Outcome
+    fusions: Mapping[Format, Fusion]
+    latencies: Mapping[str, Latency]
+    accuracies: Mapping[Format, Accuracy]
+
+
+def _load(artifacts: Sequence[Artifact], quantized: QuantizedGraph) -> _Case:
+    ordered = sorted(artifacts, key=lambda artifact: artifact.format != FLOAT)
+    if not ordered or ordered[0].format != FLOAT:
+        raise CheckError(
+            f"asked to compare {len(ordered)} files with the float model: there is no {FLOAT} file among them",
+            hint="write the float file too; it may be deleted after the check",
+        )
+    opened = {artifact.format: open_subject(artifact, quantized) for artifact in ordered}
+    exact = opened.pop(FLOAT)
+    if isinstance(exact, str):
+        raise CheckError(f"the float file {ordered[0].path.name} does not run: {exact}")
+    return _Case(
+        artifacts=tuple(ordered),
+        quantized=quantized,
+        exact=exact,
+        subjects={name: found for name, found in opened.items() if not isinstance(found, str)},
+        errors={name: found for name, found in opened.items() if isinstance(found, str)},
+    )
+
+
+def _walk(case: _Case, held_back: Samples, budget_seconds: float, progress: Progress) -> Outcome:
+    qdq = case.path_of(_QDQ)
+    plain = open_subject(qdq.artifact, case.quantized, optimize=False) if qdq else None
+    walk = HeldBackWalk(
+        case.exact,
+        case.subjects,
+        plain=None if isinstance(plain, str) else plain,
+        reference=ReferenceSession(case.quantized) if case.subjects else None,
+    )
+    with progress.stage("compare outputs", held_back.count) as stage:
+        return walk.walk(
+            held_back,
+            budget_seconds=budget_seconds * _WALK,
+            reference_seconds=budget_seconds * _REFERENCE,
+            stage=stage,
+        )
+
+
+def _read_fusions(case: _Case, progress: Progress) -> dict[Format, Fusion]:
+    found: dict[Format, Fusion] = {}
+    with progress.stage("read executed graphs", len(case.subjects)) as stage:
+        for name, subject in case.subjects.items():
+            read = read_tflite if subject.artifact.is_tflite else read_onnx
+            found[name] = read(subject.artifact.path, case.quantized)
+            stage.advance()
+    return found
+
+
+def _measure_latency(case: _Case, sample: Sample, seconds: float, progress: Progress) -> dict[str, Latency]:
+    def runner(subject: Subject) -> Callable[[], object]:
+        feeds = subject.feeds(sample)
+        return lambda: subject.session.run(feeds)
+
+    runs: dict[str, Callable[[], object]] = {FLOAT: runner(case.exact)}
+    runs.update({name: runner(subject) for name, subject in case.subjects.items() if _runs(subject, sample)})
+    with progress.stage("measure latency"):
+        return measure(runs, FLOAT, budget_seconds=seconds, threads=1)
+
+
+def _runs(subject: Subject, sample: Sample) -> bool:
+    try:
+        subject.run(sample)
+    except EdgekitError:
+        return False
+    return True
+
+
+def _measure_accuracy(case: _Case, evaluation: Samples | None, progress: Progress) -> dict[Format, Accuracy]:
+    graph = case.quantized.graph
+    logits, _ = find_logits([graph.spec(name) for name in graph.outputs])
+    labels = evaluation.labels() if evaluation is not None else None
+    if evaluation is None or labels is None or not logits:
+        return {}
+    counters = {name: PairedCounter() for name in case.subjects}
+    live = dict(case.subjects)
+    with progress.stage("evaluate", evaluation.count) as stage:
+        for sample, label in zip(evaluation, labels, strict=True):
+            exact = top1(case.exact.run(sample)[logits])
+            for name, subject in list(live.items()):
+                try:
+                    answer = top1(subject.run(sample)[logits])
+                except EdgekitError:
+                    del live[name]
+                    continue
+                counters[name].add(exact=exact, measured=answer, label=int(label))
+            stage.advance()
+    return {name: accuracy for name in live if (accuracy := counters[name].result())}
+
+
+def _rate_layers(
+    case: _Case, samples: Sequence[Sample], progress: Progress
+) -> tuple[tuple[LayerQuality, ...], tuple[Finding, ...]]:
+    qdq = case.path_of(_QDQ)
+    if qdq is None:
+        return (), ()
+    with progress.stage("rate layers"):
+        try:
+            paths = case.exact.artifact.path, qdq.artifact.path
+            return worst_layers(*paths, case.quantized, samples), ()
+        except EdgekitError as error:
+            note = Finding("layers-not-rated", f"the inner values could not be read: {error}")
+            return (), (note,)
+
+
+def _locate(gap: LsbGap, case: _Case, samples: Sequence[Sample]) -> LsbGap:
+    """Give a gap between a TFLite and an ONNX file its address, when it is beyond the bound."""
+    bound, qdq = Bound(), case.path_of(_QDQ)
+    tflite = next((subject for subject in case.subjects.values() if subject.artifact.is_tflite), None)
+    formats = {gap.first, gap.second}
+    if bound.holds(gap) or qdq is None or tflite is None or tflite.artifact.format not in formats:
+        return gap
+    try:
+        where = first_difference(
+            lambda names: tap_int8(qdq.artifact.path, case.quantized, names),
+            lambda names: tap_tflite(tflite.artifact.path, case.quantized, names),
+            case.quantized,
+            samples,
+            bound=bound,
+        )
+    except EdgekitError:
+        return gap
+    return replace(gap, where=where)
+
+
+def _entry(artifact: Artifact, case: _Case, measured: _Measured) -> ArtifactCheck:
+    name = artifact.format
+    float_bytes = case.exact.artifact.size_bytes
+    return ArtifactCheck(
+        artifact=artifact,
+        size_ratio=artifact.size_bytes / float_bytes if float_bytes else 1.0,
+        error=case.errors.get(name, "") or measured.outcome.errors.get(name, ""),
+        signal=measured.outcome.signals.get(name),
+        reference=measured.outcome.references.get(name),
+        fusion=measured.fusions.get(name),
+        latency=measured.latencies.get(name),
+        accuracy=measured.accuracies.get(name),
+    )
+
+
+def _zeros(quantized: QuantizedGraph) -> Sample:
+    """A stand-in for timing when nothing was held back; zero is a valid index, too."""
+    graph = quantized.graph
+    return {name: np.zeros(graph.shape(name), graph.dtype(name)) for name in graph.inputs}
+
+
+def _float_bytes(quantized: QuantizedGraph) -> int:
+    constants = quantized.graph.constants.items()
+    return sum(array.nbytes for name, array in constants if name not in quantized.integers and array.dtype.kind == "f")
+
+
+def _note_labels(quantized: QuantizedGraph, evaluation: Samples | None) -> tuple[Finding, ...]:
+    """Why there is no accuracy although it was asked for."""
+    if evaluation is None:
+        return ()
+    graph = quantized.graph
+    _, reason = find_logits([graph.spec(name) for name in graph.outputs])
+    if evaluation.labels() is None:
+        reason = f"{evaluation.source} has no labels"
+    return (Finding("accuracy-not-measured", f"accuracy was asked for: {reason}"),) if reason else ()

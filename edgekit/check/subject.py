@@ -1,0 +1,77 @@
+"""Subject: one written file on its runtime, fed with samples and read as reals or as integers.
+
+Files differ at their borders (float or int8, channels first or last); a subject hides that, so that every comparison
+is between values of the same graph output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edgekit.check.signal import to_integers, to_reals, to_stored
+from edgekit.errors import EdgekitError
+from edgekit.runtime.litert import open_tflite
+from edgekit.runtime.ort import open_onnx
+from edgekit.runtime.session import Session
+from edgekit.types.artifact import Artifact
+from edgekit.types.graph import QuantizedGraph
+from edgekit.types.qparams import Array
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file that its runtime has loaded.
+
+    Attributes:
+        artifact: The file.
+        session: The runtime's session, one thread.
+        quantized: The graph the file was made from.
+    """
+
+    artifact: Artifact
+    session: Session
+    quantized: QuantizedGraph
+
+    def feeds(self, sample: Mapping[str, Array]) -> dict[str, Array]:
+        """What the session takes for a sample: graph input name -> real (or index) array."""
+        names = self.quantized.graph.inputs
+        return {spec.name: to_stored(sample[name], spec) for name, spec in zip(names, self.session.inputs, strict=True)}
+
+    def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
+        """Reals (or indices) of one sample: graph output name -> array."""
+        results = self.session.run(self.feeds(sample))
+        names = self.quantized.graph.outputs
+        return {
+            name: to_reals(results[spec.name], spec) for name, spec in zip(names, self.session.outputs, strict=True)
+        }
+
+
+def open_subject(artifact: Artifact, quantized: QuantizedGraph, *, optimize: bool = True) -> Subject | str:
+    """Load a file on its runtime with one thread; the runtime's message where it cannot.
+
+    Args:
+        artifact: The file.
+        quantized: The graph it was made from.
+        optimize: False runs an ONNX file without graph optimisations, a TFLite file without XNNPACK.
+    """
+    try:
+        session: Session
+        if artifact.is_tflite:
+            session = open_tflite(artifact.path, threads=1, delegate=optimize)
+        else:
+            session = open_onnx(artifact.path, threads=1, optimize=optimize)
+    except EdgekitError as error:
+        return str(error)
+    return Subject(artifact, session, quantized)
+
+
+def integers_of(reals: Mapping[str, Array], quantized: QuantizedGraph) -> dict[str, Array]:
+    """int32 integers of the quantized outputs among `reals`; integer outputs as they are."""
+    found = {}
+    for name, array in reals.items():
+        if name in quantized.qparams:
+            found[name] = to_integers(array, quantized.qparams[name])
+        elif array.dtype.kind in "iu":
+            found[name] = array
+    return found
