@@ -68,24 +68,15 @@ class Terminal:
         Warnings are held back unless `verbose`: those that matter to the user are findings in the report.
         """
         console = _console(sys.stderr)
-        level = logging.DEBUG if self.verbose else logging.ERROR
-        handler = _log_handler(console)
-        logging.basicConfig(level=level, handlers=[handler], format="%(name)s: %(message)s", force=True)
-        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-            logging.captureWarnings(True)
-            if not self.verbose:
-                warnings.simplefilter("ignore")
-            try:
-                if self.quiet:
-                    yield Silent()
-                else:
-                    from edgekit.cli.progress import watch
+        with _logs(console, level=logging.DEBUG if self.verbose else logging.ERROR), redirect_stdout(sys.stderr):
+            warnings.simplefilter("default" if self.verbose else "ignore")
+            if self.quiet:
+                yield Silent()
+            else:
+                from edgekit.cli.progress import watch
 
-                    with watch(console) as progress:
-                        yield progress
-            finally:
-                logging.captureWarnings(False)
-                logging.getLogger().removeHandler(handler)
+                with watch(console) as progress:
+                    yield progress
 
 
 def output_options(command: F) -> F:
@@ -112,7 +103,20 @@ def _console(stream: Any) -> Console:
     return Console(file=stream)
 
 
-def _log_handler(console: Console) -> logging.Handler:
+@contextmanager
+def _logs(console: Console, *, level: int) -> Iterator[None]:
+    """Logs and warnings of every library on `console`; the settings of before come back afterwards."""
     from rich.logging import RichHandler
 
-    return RichHandler(console=console, show_time=False, show_path=False)
+    root = logging.getLogger()
+    handler, before = RichHandler(console=console, show_time=False, show_path=False), root.level
+    root.addHandler(handler)
+    root.setLevel(level)
+    with warnings.catch_warnings():
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            root.removeHandler(handler)
+            root.setLevel(before)

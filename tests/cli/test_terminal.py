@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+
+import pytest
+from rich.console import Console
+
+from edgekit.cli.progress import watch
+from edgekit.cli.terminal import Terminal
+
+
+def test_stdout_is_kept_for_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    with terminal.work() as progress:
+        print("a library prints")
+        with progress.stage("calibrate", 2) as stage:
+            stage.advance()
+    terminal.result({"µ": 1})
+    out, err = capsys.readouterr()
+    assert out == '{\n  "µ": 1\n}\n'
+    assert "a library prints" in err
+    assert "✓ calibrate" in err
+
+
+def test_warnings_are_held_back_unless_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    for verbose in (False, True):
+        terminal = Terminal()
+        terminal.verbose = verbose
+        with terminal.work():
+            warnings.warn("something about an opset", UserWarning, stacklevel=1)
+            logging.getLogger("some.library").warning("a log line")
+        err = capsys.readouterr().err
+        assert ("something about an opset" in err) is verbose
+        assert ("a log line" in err) is verbose
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    terminal.quiet = True
+    with terminal.work() as progress, progress.stage("calibrate", 2) as stage:
+        stage.advance(2)
+    terminal.note("a note")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_logging_is_left_as_it_was() -> None:
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    with Terminal().work():
+        assert root.handlers != before[0]
+    assert (root.handlers, root.level) == before
+
+
+def test_a_terminal_shows_a_bar_while_it_runs_and_a_line_after() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    with watch(console) as progress, progress.stage("calibrate", 40) as stage:
+        for _ in range(40):
+            stage.advance()
+    assert "✓" in screen.getvalue()
+    assert "calibrate" in screen.getvalue()
+
+
+def test_a_failed_stage_leaves_no_tick() -> None:
+    screen = io.StringIO()
+
+    def fail() -> None:
+        with watch(Console(file=screen)) as progress, progress.stage("check"):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
+    assert "✓" not in screen.getvalue()
