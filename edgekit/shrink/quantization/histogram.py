@@ -8,6 +8,8 @@ fixed stride of at most `SAMPLED` elements a batch, which is what keeps calibrat
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgekit.types.qparams import Array
@@ -30,16 +32,19 @@ class Histogram:
         self._channel_axis = channel_axis
         self._channel_sum: Array | None = None
 
-    def update(self, values: Array) -> None:
-        """Take in one batch: float32, any shape."""
-        self.low = min(self.low, float(values.min()))
-        self.high = max(self.high, float(values.max()))
+    def update(self, values: Array) -> bool:
+        """Take in one batch: float32, any shape. False, and nothing taken, when it holds NaN or infinity."""
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)):  # both propagate NaN
+            return False
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self.batches += 1
         if self._channel_axis is not None:
-            axes = tuple(axis for axis in range(values.ndim) if axis != self._channel_axis % values.ndim)
-            mean = values.mean(axis=axes, dtype=np.float64)
-            self._channel_sum = mean if self._channel_sum is None else self._channel_sum + mean
+            rows = np.moveaxis(values, self._channel_axis, 0).reshape(values.shape[self._channel_axis], -1)
+            mean = rows.mean(axis=1)  # float32 with pairwise summation: exact enough for a bias, twice as fast
+            self._channel_sum = mean.astype(np.float64) if self._channel_sum is None else self._channel_sum + mean
         self._count(values)
+        return True
 
     @property
     def channel_mean(self) -> Array | None:
