@@ -1,0 +1,92 @@
+"""The story of simplification: a float ONNX file comes in, a clean Graph in the dialect goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.simplify.affine_folding import fold_affine
+from edgekit.simplify.audit import audit
+from edgekit.simplify.batchnorm_folding import ChannelMoments, fold_batchnorm
+from edgekit.simplify.clamp import absorb_clamps
+from edgekit.simplify.duplicates import merge_duplicates
+from edgekit.simplify.layout_merging import merge_layout
+from edgekit.simplify.linear import matmuls_to_gemm
+from edgekit.simplify.naming import name_by_module
+from edgekit.simplify.noise_removal import remove_noise
+from edgekit.simplify.onnx_import import import_onnx
+from edgekit.simplify.padding_folding import fold_padding
+from edgekit.simplify.pooling import find_global_pooling
+from edgekit.simplify.translation import translate
+from edgekit.types.batchnorm import BatchNormStatistics
+from edgekit.types.finding import Finding
+from edgekit.types.graph import Graph
+from edgekit.types.spec import TensorSpec
+
+Pass = Callable[[Graph], Graph]
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """What simplification hands on.
+
+    Attributes:
+        graph: Every node in the dialect, absorbed clamps, readable names, batch axes.
+        batchnorms: What folded BatchNorms say about the results of their nodes, before any clamp.
+        findings: What was frozen, narrowed, or could not keep a free batch.
+    """
+
+    graph: Graph
+    batchnorms: tuple[BatchNormStatistics, ...]
+    findings: tuple[Finding, ...]
+
+
+BEFORE_BATCHNORM: tuple[Pass, ...] = (translate, remove_noise, merge_layout, fold_padding)
+AFTER_BATCHNORM: tuple[Pass, ...] = (
+    matmuls_to_gemm,
+    find_global_pooling,
+    fold_affine,
+    remove_noise,
+    merge_layout,
+    remove_noise,
+    merge_duplicates,
+    absorb_clamps,
+    fold_padding,
+)
+
+
+def simplify(path: Path, *, name: str, inputs: Sequence[TensorSpec] = ()) -> Simplified:
+    """Turn a float ONNX file into a clean Graph.
+
+    Args:
+        path: ONNX file of any exporter, opset 11 to 23, static shapes (batch 1) or open ones that `inputs` fixes.
+        name: Name of the graph, used in files.
+        inputs: Shapes for open dimensions.
+
+    Returns:
+        The graph in the dialect; its outputs equal the file's up to float rounding.
+
+    Raises:
+        ModelLoadError: The file is missing, corrupt, or has open dimensions that `inputs` does not fix.
+        UnsupportedOpError: Operators that the dialect cannot express, all of them at once.
+    """
+    graph, findings = import_onnx(path, name=name, inputs=inputs)
+    for step in BEFORE_BATCHNORM:
+        graph = step(graph)
+    graph, moments = fold_batchnorm(graph)
+    for step in AFTER_BATCHNORM:
+        graph = step(graph)
+    audit(graph)
+    named = name_by_module(graph)
+    return Simplified(named, _statistics(graph, named, moments), findings)
+
+
+def _statistics(graph: Graph, named: Graph, moments: Mapping[str, ChannelMoments]) -> tuple[BatchNormStatistics, ...]:
+    """Moments of the nodes whose weight is still the folded one; a later change of scale invalidates them."""
+    found = []
+    for node, renamed in zip(graph.nodes, named.nodes, strict=True):
+        if len(node.inputs) > 1 and node.inputs[1] in moments:
+            kept = moments[node.inputs[1]]
+            found.append(BatchNormStatistics(renamed.outputs[0], kept.mean, kept.variance))
+    return tuple(found)
