@@ -1,0 +1,258 @@
+"""From a torch module to a float ONNX file: torch.export at fixed shapes, then torch.onnx (dynamo), then a check.
+
+What is written keeps three things that later stages need:
+
+- BatchNormalization nodes stay nodes (the exporter's own optimizer, which folds them, is off): calibration inputs are
+  synthesized from their statistics, and lints read them. Only constants are folded here.
+- Each node's metadata has "edgekit.module": the dotted path of the torch module whose `forward` made it, "" at the
+  top, taken from the exporter's "pkg.torch.onnx.name_scopes" (modules from outermost to innermost, then the op).
+  Stack traces and fx nodes are dropped: they hold paths of the user's machine, and files must be reproducible.
+- Inputs and outputs have readable names: forward's parameters; dict keys, `output`, `output_1`, joined by `_` where
+  containers are nested.
+
+Operators come as whole as opset 20 has them: HardSwish, Gelu, LayerNormalization, Softmax, LSTM, GRU are one node each;
+SiLU is Sigmoid and Mul, attention is MatMul, Softmax, MatMul.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir
+import onnxscript.optimizer
+import torch
+from onnx_ir.passes import common as passes
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from edgekit.errors import ModelLoadError
+from edgekit.load.call import Call, call_of, numpy_name
+from edgekit.load.parity import check_parity
+from edgekit.load.quiet import first_line, silence
+from edgekit.load.unsupported import export_error
+from edgekit.types.finding import Finding, Severity
+from edgekit.types.spec import TensorSpec
+
+OPSET = 20
+"""The first opset with Gelu; both the exporter and every ONNX Runtime since 1.17 know it."""
+
+MODULE_KEY = "edgekit.module"
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+INLINE_LIMIT = 1 << 30
+"""Weights above this many bytes go to a file beside the model: protobuf ends at 2 GiB."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a trace found out.
+
+    Attributes:
+        inputs: Of the ONNX file, in calling order.
+        outputs: Of the ONNX file, in returning order.
+        findings: What was changed on the way.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def trace(module: nn.Module, inputs: Sequence[TensorSpec], path: Path) -> Traced:
+    """Write a live module as a float ONNX file, checked against the module in ONNX Runtime.
+
+    The module is left as it was: training flags, parameters and device.
+
+    Args:
+        module: Any torch module; wrappers of DataParallel and torch.compile are taken off.
+        inputs: Shapes and dtypes of what `forward` takes.
+        path: The .onnx file to write.
+
+    Raises:
+        ModelLoadError: The inputs do not fit, or torch.export cannot follow the code.
+        UnsupportedOpError: The exporter has no ONNX form for some operators; all are listed.
+        ParityError: The file computes something else than the module.
+    """
+    plain, findings = _plain(module)
+    _refuse_not_finite(plain)
+    call = call_of(plain, inputs)
+    with _evaluating(plain):
+        return trace_call(plain, call, path, findings=findings)
+
+
+def trace_call(module: nn.Module, call: Call, path: Path, *, findings: tuple[Finding, ...] = ()) -> Traced:
+    """Write a module that is already in eval mode, given the arguments of one call; see `trace`."""
+    results = run(module, call)
+    with silence():
+        try:
+            program = torch.export.export(module, call.args, call.kwargs)
+        except Exception as error:  # whatever the traced code and torch's tracer raise
+            raise ModelLoadError(
+                f"torch.export cannot follow {type(module).__name__}: {first_line(error)}",
+                hint="control flow that depends on tensor values cannot be exported; hand over an ONNX file instead",
+            ) from error
+        try:
+            exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, optimize=False, verbose=False)
+        except Exception as error:  # torch.onnx raises many classes, few of them public
+            raise export_error(error, program) from error
+        assert exported is not None
+        model = exported.model
+        _fold(model)
+    _rename(model, [spec.name for spec in call.specs], list(results))
+    _clean_metadata(model)
+    save(model, path)
+    check_parity(path, call, results)
+    outputs = tuple(TensorSpec(name, tuple(t.shape), numpy_name(t.dtype)) for name, t in results.items())
+    return Traced(call.specs, outputs, findings)
+
+
+def run(module: nn.Module, call: Call) -> dict[str, Tensor]:
+    """Call the module once: output name -> tensor. Containers are flattened, everything else is dropped.
+
+    Raises:
+        ModelLoadError: The call fails, or gives no tensor.
+    """
+    try:
+        with silence(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            result = module(*call.args, **call.kwargs)
+    except Exception as error:  # the user's code may raise anything
+        shapes = ", ".join(str(spec) for spec in call.specs)
+        raise ModelLoadError(
+            f"{type(module).__name__} fails on {shapes}: {first_line(error)}",
+            hint="check names, shapes and dtypes of the inputs",
+        ) from error
+    named = {_output_name(path): leaf for path, leaf in pytree.tree_flatten_with_path(result)[0]}
+    tensors = {name: leaf.detach() for name, leaf in named.items() if isinstance(leaf, Tensor)}
+    if not tensors:
+        raise ModelLoadError(f"{type(module).__name__} gives no tensor, but {type(result).__name__}")
+    return tensors
+
+
+def save(model: onnx_ir.Model, path: Path) -> None:
+    """Write an ONNX file; weights beyond `INLINE_LIMIT` bytes go to `<path>.data`."""
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    onnx_ir.save(model, path, external_data=f"{path.name}.data" if size > INLINE_LIMIT else None)
+
+
+def _output_name(path: tuple[object, ...]) -> str:
+    """`output`, `output_1`, dict keys and attribute names; nested ones joined by `_`.
+
+    >>> _output_name(()), _output_name((pytree.SequenceKey(1),)), _output_name((pytree.MappingKey("boxes"),))
+    ('output', 'output_1', 'boxes')
+    """
+    parts: list[str] = []
+    for key in path:
+        if isinstance(key, pytree.SequenceKey):
+            parts.append(str(key.idx) if parts else ("output" if key.idx == 0 else f"output_{key.idx}"))
+        elif isinstance(key, pytree.MappingKey):
+            parts.append(str(key.key))
+        else:
+            parts.append(str(getattr(key, "name", key)))
+    return "_".join(parts) or "output"
+
+
+def _plain(module: nn.Module) -> tuple[nn.Module, tuple[Finding, ...]]:
+    """Without wrappers, on the CPU, in float32; copied only where that changes it."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            break
+    tensors = [*module.parameters(), *module.buffers()]
+    kinds = sorted({numpy_name(t.dtype) for t in tensors if t.dtype.is_floating_point and t.dtype != torch.float32})
+    if not kinds and all(t.device.type == "cpu" for t in tensors):
+        return module, ()
+    moved = copy.deepcopy(module).to("cpu").float()
+    if not kinds:
+        return moved, ()
+    message = f"weights were {' and '.join(kinds)}; the float model and every comparison use float32"
+    return moved, (Finding("cast-to-float32", message, Severity.NOTE),)
+
+
+def _refuse_not_finite(module: nn.Module) -> None:
+    bad = [name for name, p in module.named_parameters() if p.is_floating_point() and not torch.isfinite(p).all()]
+    if bad:
+        raise ModelLoadError(
+            f"{len(bad)} weight tensor(s) hold NaN or infinity: {', '.join(bad[:5])}",
+            hint="the training diverged or the file is damaged; use an earlier checkpoint",
+        )
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode inside, every submodule's own training flag afterwards."""
+    flags = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, training in flags:
+            child.training = training
+
+
+def _fold(model: onnx_ir.Model) -> None:
+    """Inline functions and fold constants; no rewrite that merges operators."""
+    passes.InlinePass()(model)
+    onnxscript.optimizer.fold_constants(model)
+    passes.ShapeInferencePass()(model)  # shapes through LSTM and GRU, which the first round did not know
+    onnxscript.optimizer.fold_constants(model)
+    for step in (
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.OutputFixPass(),
+    ):
+        step(model)
+
+
+def _rename(model: onnx_ir.Model, inputs: list[str], outputs: list[str]) -> None:
+    """Give the border its names; inner values that have one of them get another."""
+    graph = model.graph
+    assert len(graph.inputs) == len(inputs), f"{len(graph.inputs)} graph inputs for {inputs}"
+    assert len(graph.outputs) == len(outputs), f"{len(graph.outputs)} graph outputs for {outputs}"
+    taken = {*inputs, *outputs}
+    inner = [*graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    for index, value in enumerate(inner):
+        if value.name in taken:
+            value.name = f"{value.name}_inner_{index}"
+    pairs = [*zip(graph.inputs, inputs, strict=True), *zip(graph.outputs, outputs, strict=True)]
+    for index, (value, _) in enumerate(pairs):
+        value.name = f"edgekit_border_{index}"  # two steps, since names may be swapped between values
+    for value, name in pairs:
+        value.name = name
+    passes.NameFixPass()(model)
+
+
+def _clean_metadata(model: onnx_ir.Model) -> None:
+    """Keep module paths only; see the module docstring."""
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.doc_string = model.graph.doc_string = None
+    for node in model.graph.all_nodes():
+        path = _module_path(node.metadata_props.get(SCOPES_KEY, ""))
+        node.metadata_props.clear()
+        node.metadata_props[MODULE_KEY] = path
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+
+
+def _module_path(scopes: str) -> str:
+    """`['', 'layer1', 'layer1.0', 'conv2d']` to `layer1.0`.
+
+    >>> _module_path("['', 'layer1', 'layer1.0', 'conv2d']")
+    'layer1.0'
+    """
+    try:
+        parts = ast.literal_eval(scopes)
+    except (ValueError, SyntaxError):
+        return ""
+    return str(parts[-2]) if isinstance(parts, list) and len(parts) > 1 else ""
