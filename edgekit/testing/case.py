@@ -9,7 +9,7 @@ results from the range of the float result, and the tied and fixed scales of the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Setup:
         borders: Whether inputs and results of an island have QParams.
         batched: Whether axis 0 of every run-time tensor scales with the batch.
         widen: Range of free results over the range of the data; below 1 they saturate.
+        wide: Give a clamped result the range it would have without the clamp, so that saturation does not do its work.
     """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class Setup:
     borders: bool = False
     batched: bool = True
     widen: float = 1.0
+    wide: bool = False
 
 
 def activation(rng: np.random.Generator, shape: Sequence[int], *, spread: float | None = None) -> Array:
@@ -114,10 +116,12 @@ def build_case(op: str, operands: Sequence[Array], *, setup: Setup | None = None
             constants[name] = data
         else:
             feeds[name] = qparams[name].dequantize(qparams[name].quantize(data)) if name in qparams else data
-    results = _float_results(node, feeds, {**constants, **_dequantized(qparams, integers)})
+    floats = {**constants, **_dequantized(qparams, integers)}
+    results = _float_results(node, feeds, floats)
     values = {name: Value(name, array.shape, str(array.dtype)) for name, array in (*feeds.items(), *results.items())}
     if quantizes:
-        qparams.update(_result_qparams(node, results, qparams, setup.widen))
+        seen = _float_results(replace(node, clamp=None), feeds, floats) if setup.wide else results
+        qparams.update(_result_qparams(node, seen, qparams, setup.widen))
     batch_axes = dict.fromkeys(values, 0) if setup.batched else {}
     graph = Graph(f"one_{op.lower()}", tuple(feeds), outputs, (node,), values, constants, batch_axes)
     islands = {node.name: "asked for"} if setup.island else {}
@@ -215,5 +219,5 @@ def _result_qparams(
 def _label(node: Node, graph: Graph, setup: Setup) -> str:
     shapes = " ".join(f"{name}{list(graph.shape(name))}" for name in (*node.inputs, *node.outputs))
     attributes = " ".join(f"{key}={value}" for key, value in node.attributes.items())
-    extra = f" clamp={node.clamp}" * (node.clamp is not None) + " island" * setup.island
+    extra = f" clamp={node.clamp}" * (node.clamp is not None) + " wide" * setup.wide + " island" * setup.island
     return f"{node.op} {shapes} {attributes}{extra}"

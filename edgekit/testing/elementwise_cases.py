@@ -21,6 +21,7 @@ def binary_case(
     right: tuple[int, ...] = (1, 3, 4, 5),
     constant: int | None = None,
     clamp: tuple[float, float] | None = None,
+    wide: bool = False,
 ) -> Case:
     """An int8 Add, Sub or Mul with numpy broadcasting.
 
@@ -31,11 +32,12 @@ def binary_case(
         right: Shape of the second operand.
         constant: Slot of the operand that is a constant, if any.
         clamp: Absorbed activation.
+        wide: Whether the scale of the result is too wide to do the clamp's work.
     """
     rng = np.random.default_rng(seed)
     operands = [activation(rng, left), activation(rng, right)]
     constants = frozenset(() if constant is None else (constant,))
-    return build_case(op, operands, setup=Setup({}, clamp, constants))
+    return build_case(op, operands, setup=Setup({}, clamp, constants, wide=wide))
 
 
 def unary_case(

@@ -26,6 +26,7 @@ def conv_case(
     group: int = 1,
     bias: bool = True,
     clamp: tuple[float, float] | None = None,
+    wide: bool = False,
     island: bool = False,
 ) -> Case:
     """A Conv over 1 or 2 spatial axes.
@@ -41,6 +42,7 @@ def conv_case(
         group: Number of groups; equal to the input channels for a depthwise convolution.
         bias: Whether there is a third input.
         clamp: Absorbed activation.
+        wide: Whether the scale of the result is too wide to do the clamp's work.
         island: Float arithmetic with int8 weights.
     """
     rng, rank = np.random.default_rng(seed), len(size)
@@ -56,7 +58,7 @@ def conv_case(
         "dilations": dilations or (1,) * rank,
         "group": group,
     }
-    return build_case("Conv", operands, setup=Setup(attributes, clamp, island=island))
+    return build_case("Conv", operands, setup=Setup(attributes, clamp, island=island, wide=wide))
 
 
 def conv_transpose_case(
@@ -72,6 +74,7 @@ def conv_transpose_case(
     group: int = 1,
     bias: bool = True,
     clamp: tuple[float, float] | None = None,
+    wide: bool = False,
     island: bool = False,
 ) -> Case:
     """A ConvTranspose over 1 or 2 spatial axes; arguments as for `conv_case`.
@@ -88,6 +91,7 @@ def conv_transpose_case(
         group: Number of groups.
         bias: Whether there is a third input.
         clamp: Absorbed activation.
+        wide: Whether the scale of the result is too wide to do the clamp's work.
         island: Float arithmetic with int8 weights.
     """
     rng, rank = np.random.default_rng(seed), len(size)
@@ -102,7 +106,7 @@ def conv_transpose_case(
         "group": group,
         "output_padding": output_padding or (0,) * rank,
     }
-    return build_case("ConvTranspose", operands, setup=Setup(attributes, clamp, island=island))
+    return build_case("ConvTranspose", operands, setup=Setup(attributes, clamp, island=island, wide=wide))
 
 
 def gemm_case(
@@ -112,6 +116,7 @@ def gemm_case(
     width: int = 8,
     bias: bool = True,
     clamp: tuple[float, float] | None = None,
+    wide: bool = False,
     island: bool = False,
 ) -> Case:
     """A Gemm (torch Linear) over the last axis of `shape`.
@@ -122,13 +127,14 @@ def gemm_case(
         width: Output features.
         bias: Whether there is a third input.
         clamp: Absorbed activation.
+        wide: Whether the scale of the result is too wide to do the clamp's work.
         island: Float arithmetic with int8 weights.
     """
     rng = np.random.default_rng(seed)
     operands = [activation(rng, shape), _weight(rng, (width, shape[-1]), shape[-1])]
     if bias:
         operands.append(activation(rng, (width,), spread=0.5))
-    return build_case("Gemm", operands, setup=Setup({}, clamp, island=island))
+    return build_case("Gemm", operands, setup=Setup({}, clamp, island=island, wide=wide))
 
 
 def matmul_case(

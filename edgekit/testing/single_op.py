@@ -84,6 +84,7 @@ def _linear() -> tuple[Case, ...]:
         conv_case(9, size=(20,), kernel=(5,), strides=(2,), pads=(1, 2)),
         conv_case(10, size=(20,), kernel=(3,), channels=(4, 4), group=4, pads=(1, 1), clamp=RELU),
         conv_case(11, island=True),
+        conv_case(12, clamp=RELU6, wide=True),
         conv_transpose_case(),
         conv_transpose_case(1, kernel=(2, 2), strides=(2, 2), bias=False),
         conv_transpose_case(2, kernel=(4, 4), strides=(2, 2), pads=(1, 1, 1, 1), clamp=RELU),
@@ -95,6 +96,7 @@ def _linear() -> tuple[Case, ...]:
         gemm_case(2, shape=(1, 6, 16), width=32),
         gemm_case(3, bias=False),
         gemm_case(4, shape=(1, 6, 16), island=True),
+        gemm_case(5, clamp=RELU, wide=True),
         matmul_case(),
         matmul_case(1, left=(1, 6, 8), right=(1, 8, 6)),
         matmul_case(2, left=(1, 5, 4), right=(4, 3), constant=True),
@@ -108,6 +110,7 @@ def _elementwise() -> tuple[Case, ...]:
         for case in (
             binary_case(op, seed, clamp=RELU if op == "Add" else None),
             binary_case(op, seed + 3, right=(1, 3, 1, 1)),
+            binary_case(op, seed + 4, clamp=RELU, wide=True),
             binary_case(op, seed + 6, left=(1, 8), right=(8,), constant=1),
             binary_case(op, seed + 9, left=(1, 1, 1), right=(1, 6, 8), constant=0),
         )

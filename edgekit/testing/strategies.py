@@ -50,6 +50,7 @@ def conv_cases(draw: Draw) -> Case:
         group=group,
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
+        wide=draw(st.booleans()),
     )
 
 
@@ -70,6 +71,7 @@ def conv_transpose_cases(draw: Draw) -> Case:
         group=group,
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
+        wide=draw(st.booleans()),
     )
 
 
@@ -82,6 +84,7 @@ def gemm_cases(draw: Draw) -> Case:
         width=draw(st.integers(1, 20)),
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
+        wide=draw(st.booleans()),
     )
 
 
@@ -101,7 +104,13 @@ def binary_cases(draw: Draw, op: str) -> Case:
     shapes = (other, full) if draw(st.booleans()) else (full, other)
     constant = draw(st.sampled_from([None, None, 0, 1]))
     return single_op.binary_case(
-        op, draw(SEEDS), left=shapes[0], right=shapes[1], constant=constant, clamp=draw(CLAMPS)
+        op,
+        draw(SEEDS),
+        left=shapes[0],
+        right=shapes[1],
+        constant=constant,
+        clamp=draw(CLAMPS),
+        wide=draw(st.booleans()),
     )
 
 
