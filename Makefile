@@ -28,7 +28,7 @@ types: $(INSTALLED)  ## Types, by mypy in strict mode
 	$(BIN)/mypy
 
 docs: $(INSTALLED)  ## Write docs/operators.md anew from the code
-	$(BIN)/python -m edgekit.report.operators > docs/operators.md
+	$(BIN)/edgekit operators > docs/operators.md
 
 bench: $(INSTALLED)  ## Run the benchmarks; their tables are in benchmarks/README.md
 	$(BIN)/python -m benchmarks

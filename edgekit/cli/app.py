@@ -23,6 +23,7 @@ from edgekit.version import __version__
 VERBS: Mapping[str, str] = {
     "compress": "edgekit.cli.compress:compress",
     "demo": "edgekit.cli.demo:demo",
+    "operators": "edgekit.cli.operators:operators",
     "completion": "edgekit.cli.completion:completion",
 }
 """verb -> where its command is, in the order of the help."""

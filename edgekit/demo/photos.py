@@ -33,7 +33,7 @@ PHOTOS: Mapping[str, Callable[[], Array]] = {
     "grass": data.grass,
     "gravel": data.gravel,
     "moon": data.moon,
-    "motorcycle": lambda: data.stereo_motorcycle()[0],
+    "motorcycle": lambda: data.stereo_motorcycle()[0],  # type: ignore[no-untyped-call]
     "photographer": data.camera,
     "retina": data.retina,
     "rocket": data.rocket,

@@ -17,7 +17,7 @@ from edgekit.runtime.ort import open_onnx
 from edgekit.runtime.session import Session
 from edgekit.types.progress import Progress, Silent
 from edgekit.types.qparams import Array
-from edgekit.types.recipe import FILES, CalibrationSettings, Recipe
+from edgekit.types.recipe import CalibrationSettings, Recipe
 
 FLOAT = "float torch"
 
@@ -69,7 +69,7 @@ def run(out: Path, *, progress: Progress | None = None) -> DemoResult:
     )
     answers: dict[str, dict[str, Answer]] = {}
     with watcher.stage("photo by photo", len(centres)) as stage:
-        models = dict(_models(module, out))
+        models = dict(_models(module, result.files))
         for name, path in centres.items():
             image = read_image(path, lite0.PREPROCESSING)
             answers[name] = {model: _answer(logits(image)) for model, logits in models.items()}
@@ -77,7 +77,7 @@ def run(out: Path, *, progress: Progress | None = None) -> DemoResult:
     return DemoResult(result, answers)
 
 
-def _models(module: torch.nn.Module, out: Path) -> Iterator[tuple[str, Callable[[Array], Array]]]:
+def _models(module: torch.nn.Module, files: Mapping[str, Path]) -> Iterator[tuple[str, Callable[[Array], Array]]]:
     """Name and function (1, 3, 224, 224) -> (1, 1000) of the float module and the two canonical int8 files."""
 
     def run_torch(image: Array) -> Array:
@@ -85,8 +85,8 @@ def _models(module: torch.nn.Module, out: Path) -> Iterator[tuple[str, Callable[
             return np.asarray(module(torch.from_numpy(image)))
 
     yield FLOAT, run_torch
-    yield "onnx-int8", _runner(open_onnx(out / FILES["onnx-int8"]))
-    yield "tflite-int8", _runner(open_tflite(out / FILES["tflite-int8"]))
+    yield "onnx-int8", _runner(open_onnx(files["onnx-int8"]))
+    yield "tflite-int8", _runner(open_tflite(files["tflite-int8"]))
 
 
 def _runner(session: Session) -> Callable[[Array], Array]:
