@@ -1,0 +1,44 @@
+"""Asks, before any work, whether the files that are wanted can be written at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgekit.emit.tflite.support import unsupported
+from edgekit.errors import UnsupportedOpError
+from edgekit.types.artifact import Format
+from edgekit.types.finding import Finding, Severity
+from edgekit.types.graph import Graph
+
+
+def writable_formats(graph: Graph, formats: Sequence[Format]) -> tuple[tuple[Format, ...], tuple[Finding, ...]]:
+    """The asked formats that can hold the graph.
+
+    ONNX holds every operator of the dialect. Where TFLite lacks one, the TFLite file is left out and a finding lists
+    each such operator with its torch module.
+
+    Args:
+        graph: The simplified graph.
+        formats: What the recipe asks for.
+
+    Returns:
+        (formats, findings).
+
+    Raises:
+        UnsupportedOpError: Nothing that was asked can be written.
+    """
+    lacking = unsupported(graph) if "tflite-int8" in formats else ()
+    if not lacking:
+        return tuple(formats), ()
+    rest = tuple(name for name in formats if name != "tflite-int8")
+    if not rest:
+        raise UnsupportedOpError(tuple(lacking), hint="ask for the ONNX formats, or replace these operators")
+    listed = "; ".join(f"{op} in {module or 'the model'}: {reason}" for op, module, reason in lacking)
+    finding = Finding(
+        "tflite-not-written",
+        f"no TFLite file was written, because TFLite cannot hold {len(lacking)} operator(s): {listed}",
+        Severity.WARNING,
+        where="model.int8.tflite",
+        hint="replace these operators in the model; the ONNX files are complete",
+    )
+    return rest, (finding,)

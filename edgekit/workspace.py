@@ -1,0 +1,70 @@
+"""Workspace: a run's unfinished files live beside the target folder and move into it together, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgekit.errors import StorageError
+
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+
+
+class Workspace:
+    """Where a run writes.
+
+    Attributes:
+        files: Folder for what the user will get; moved into the target by `publish`.
+        scratch: Folder for what is thrown away at the end.
+    """
+
+    def __init__(self, root: Path, target: Path) -> None:
+        self.files = root / "files"
+        self.scratch = root / "scratch"
+        self._target = target
+        self.files.mkdir()
+        self.scratch.mkdir()
+
+    def publish(self) -> None:
+        """Move every file into the target folder; each move is atomic, and files of an earlier run are replaced."""
+        self._target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.files.iterdir()):
+            os.replace(path, self._target / path.name)
+
+
+@contextmanager
+def open_workspace(target: Path) -> Iterator[Workspace]:
+    """A workspace on the same file system as `target`; removed when the block is left, also by Ctrl-C.
+
+    Raises:
+        StorageError: The folder cannot be written, or the disk is full: wherever in the block that shows.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_dir():
+            raise StorageError(f"{target} is a file, not a folder", hint="choose another folder with --out")
+        root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _storage_error(error, target) from error
+    try:
+        yield Workspace(root, target)
+    except OSError as error:
+        if error.errno in _STORAGE_ERRORS and not isinstance(error, StorageError):
+            raise _storage_error(error, target) from error
+        raise
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _storage_error(error: OSError, target: Path) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    return StorageError(
+        f"cannot write to {target}: {error.strerror or error}",
+        hint="free some space, or choose another folder with --out",
+    )
