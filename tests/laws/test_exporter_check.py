@@ -16,16 +16,13 @@ from edgekit.testing.exporter_check import LSB_BOUNDS, check_exporter, differenc
 from edgekit.testing.single_op import catalogue, gemm_case
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.operators import OPERATORS
-from edgekit.types.qparams import QParams
 
 
-def _wrong_scale(quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
-    """An exporter that gets the scale of every result wrong."""
-    table = dict(quantized.qparams)
-    for name in set(quantized.graph.outputs) & set(table):
-        params = table[name]
-        table[name] = QParams(params.scale * np.float32(1.5), params.zero_point, params.dtype)
-    onnx_qdq.write(replace(quantized, qparams=table), path, io=io, metadata=metadata)
+def _swapped(quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
+    """An exporter that takes the operands of a node the wrong way round."""
+    graph = quantized.graph
+    nodes = tuple(replace(node, inputs=node.inputs[::-1]) for node in graph.nodes)
+    onnx_qdq.write(replace(quantized, graph=replace(graph, nodes=nodes)), path, io=io, metadata=metadata)
 
 
 def test_a_right_exporter_passes_and_every_operator_is_measured() -> None:
@@ -34,10 +31,10 @@ def test_a_right_exporter_passes_and_every_operator_is_measured() -> None:
     assert max(worst.values()) <= 1
 
 
-def test_a_wrong_scale_is_found_and_named() -> None:
-    with pytest.raises(ParityError, match=r"Add x0\[1, 3, 4, 5\].*LSB") as caught:
-        check_exporter(_wrong_scale, open_onnx, operators={"Add"}, suffix=".onnx")
-    assert caught.value.measured > caught.value.limit == LSB_BOUNDS["Add"]
+def test_swapped_operands_are_found_and_named() -> None:
+    with pytest.raises(ParityError, match=r"Sub x0\[1, 3, 4, 5\].*LSB") as caught:
+        check_exporter(_swapped, open_onnx, operators={"Sub"}, suffix=".onnx")
+    assert caught.value.measured > caught.value.limit == LSB_BOUNDS["Sub"]
 
 
 def test_the_catalogue_and_the_bounds_hold_every_operator() -> None:
