@@ -1,0 +1,167 @@
+"""Conv, Gemm and MatMul: y = x w + b."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgekit.emit.tflite.layout import identity, order
+from edgekit.emit.tflite.lowering import Lowering, Stored
+from edgekit.emit.tflite.padding import conv_padding, padded
+from edgekit.types.graph import Node
+from edgekit.types.qparams import Array, QParams
+
+
+def conv(lowering: Lowering, node: Node) -> None:
+    """CONV_2D or DEPTHWISE_CONV_2D over channels-last maps, explicit PAD where SAME and VALID do not fit."""
+    int8 = lowering.is_int8(node)
+    source = lowering.read_map(node.inputs[0], int8=int8)
+    weight, qparams = conv_weight(lowering, node, int8=int8)
+    channels, filters, group = lowering.shape_of(source)[3], weight.shape[0], node.attributes["group"]
+    strides, dilations, pads = two_axes(node)
+    window = [(size - 1) * step + 1 for size, step in zip(weight.shape[1:3], dilations, strict=True)]
+    shape = map_shape(lowering.graph.shape(node.outputs[0]))
+    padding, explicit = conv_padding(
+        lowering.shape_of(source)[1:3], shape[1:3], window=window, strides=strides, pads=pads
+    )
+    source = padded(lowering, source, explicit)
+    bias = bias_tensor(lowering, node, filters, int8=int8)
+    depthwise = group == channels and group > 1
+    if depthwise:
+        weight, qparams = weight.transpose(3, 1, 2, 0), _on_axis(qparams, 3)
+    activation, rest = lowering.fused(node, int8=int8)
+    options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
+    options.padding, options.fusedActivationFunction = padding, activation
+    options.strideH, options.strideW = strides
+    options.dilationHFactor, options.dilationWFactor = dilations
+    if depthwise:
+        options.depthMultiplier = filters // channels
+    result = lowering.apply(
+        "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+        [source, lowering.array(weight, qparams=qparams, name=node.inputs[1], int8=int8), bias],
+        shape=shape,
+        qparams=lowering.output_qparams(node, int8=int8),
+        options=options,
+    )
+    lowering.publish_map(node.outputs[0], result, clamp=rest)
+
+
+def gemm(lowering: Lowering, node: Node) -> None:
+    """FULLY_CONNECTED, or CONV_2D 1x1 where the weight is per channel.
+
+    tflite-runtime 2.14 reads only the first scale of a FULLY_CONNECTED weight (its per-channel kernel is version 12
+    of the operator), while every version has per-channel CONV_2D.
+    """
+    int8 = lowering.is_int8(node)
+    stored = _features_last(lowering, node, int8=int8)
+    weight, qparams = lowering.contents(node.inputs[1], int8=int8)
+    if stored.features is not None:
+        weight = weight[:, stored.features]
+    bias = bias_tensor(lowering, node, weight.shape[0], int8=int8)
+    activation, rest = lowering.fused(node, int8=int8)
+    shape = (*lowering.shape_of(stored.tensor)[:-1], weight.shape[0])
+    as_conv = int8 and qparams is not None and qparams.axis is not None
+    if as_conv:
+        weight = weight[:, None, None, :]
+        source = lowering.reshape(stored.tensor, (1, 1, int(np.prod(shape[:-1])), weight.shape[3]))
+        options = schema.Conv2DOptionsT()
+        options.strideH = options.strideW = 1
+        options.padding = schema.Padding.VALID
+    else:
+        source, options = stored.tensor, schema.FullyConnectedOptionsT()
+        options.keepNumDims = len(shape) != 2
+    options.fusedActivationFunction = activation
+    result = lowering.apply(
+        "CONV_2D" if as_conv else "FULLY_CONNECTED",
+        [source, lowering.array(weight, qparams=qparams, name=node.inputs[1], int8=int8), bias],
+        shape=(1, 1, int(np.prod(shape[:-1])), shape[-1]) if as_conv else shape,
+        qparams=lowering.output_qparams(node, int8=int8),
+        options=options,
+    )
+    lowering.publish(node.outputs[0], lowering.reshape(result, shape), stored.permutation, clamp=rest)
+
+
+def _features_last(lowering: Lowering, node: Node, *, int8: bool) -> Stored:
+    """The input of a Gemm with its last axis stored last; the leading axes may be in any order."""
+    stored = lowering.read(node.inputs[0], int8=int8)
+    last = len(stored.permutation) - 1
+    if stored.permutation[-1] == last:
+        return stored
+    permutation = (*(axis for axis in stored.permutation if axis != last), last)
+    shape = lowering.graph.shape(node.inputs[0])
+    return Stored(lowering.permuted(stored, permutation, shape=shape), permutation)
+
+
+def matmul(lowering: Lowering, node: Node) -> None:
+    """BATCH_MATMUL; an operand stored with its last two axes swapped is read through adj_x or adj_y."""
+    int8 = lowering.is_int8(node)
+    first, first_swapped = _matrix(lowering, node.inputs[0], int8=int8)
+    second, second_swapped = _matrix(lowering, node.inputs[1], int8=int8)
+    options = schema.BatchMatMulOptionsT()
+    options.adjX, options.adjY = first_swapped, second_swapped
+    shape = lowering.graph.shape(node.outputs[0])
+    result = lowering.apply(
+        "BATCH_MATMUL",
+        [first, second],
+        shape=shape,
+        qparams=lowering.output_qparams(node, int8=int8),
+        options=options,
+    )
+    lowering.publish(node.outputs[0], result, identity(len(shape)), clamp=node.clamp)
+
+
+def _matrix(lowering: Lowering, name: str, *, int8: bool) -> tuple[int, bool]:
+    shape = lowering.graph.shape(name)
+    plain = identity(len(shape))
+    if name in lowering.graph.constants:
+        return lowering.constant(name, int8=int8), False
+    swapped = (*plain[:-2], plain[-1], plain[-2])
+    stored = lowering.read(name, int8=int8)
+    if order(shape, stored.permutation) == order(shape, swapped) != order(shape, plain):
+        return lowering.permuted(stored, swapped, shape=shape), True
+    return lowering.permuted(stored, plain, shape=shape), False
+
+
+def conv_weight(lowering: Lowering, node: Node, *, int8: bool) -> tuple[Array, QParams | None]:
+    """Weight as (O, kh, kw, I / group), its channel axis 0."""
+    weight, qparams = lowering.contents(node.inputs[1], int8=int8)
+    if weight.ndim == 3:
+        weight = weight[:, :, None, :]
+    return weight.transpose(0, 2, 3, 1), qparams
+
+
+def bias_tensor(lowering: Lowering, node: Node, size: int, *, int8: bool) -> int:
+    """The bias: int32 with scale s_x * s_w (LiteRT quantization spec), zeros where the node has none."""
+    name = node.inputs[2] if len(node.inputs) > 2 else ""
+    if not int8:
+        return lowering.constant(name, int8=False) if name else lowering.array(np.zeros(size, np.float32))
+    if name:
+        return lowering.constant(name, int8=True)
+    weight = lowering.qparams(node.inputs[1])
+    scale = lowering.qparams(node.inputs[0]).scale * weight.scale
+    axis = None if weight.axis is None else 0
+    qparams = QParams(scale, np.zeros_like(scale, np.int32), "int32", axis)
+    return lowering.array(np.zeros(size, np.int32), qparams=qparams)
+
+
+def two_axes(node: Node) -> tuple[list[int], list[int], list[int]]:
+    """Strides, dilations and pads of a 1-D or 2-D node, as for 2-D with height 1."""
+    strides, pads = list(node.attributes["strides"]), list(node.attributes["pads"])
+    dilations = list(node.attributes.get("dilations", (1,) * len(strides)))
+    if len(strides) == 1:
+        return [1, *strides], [1, *dilations], [0, pads[0], 0, pads[1]]
+    return strides, dilations, pads
+
+
+def map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """Shape of a (N,C,L) or (N,C,H,W) value as spatial kernels see it."""
+    batch, channels, *spatial = shape
+    height, width = (1, spatial[0]) if len(spatial) == 1 else spatial
+    return batch, height, width, channels
+
+
+def _on_axis(qparams: QParams | None, axis: int) -> QParams | None:
+    return None if qparams is None else replace(qparams, axis=None if qparams.axis is None else axis)
