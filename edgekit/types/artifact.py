@@ -24,7 +24,7 @@ class Artifact:
         path: Where it is.
         format: What it is.
         size_bytes: Its size, external data included.
-        digest: sha256 of the file, lower-case hex.
+        digest: sha256 of the file, as `edgekit.digest.of_file` writes it.
         inputs: What it takes, in calling order and in the model's axis order.
         outputs: What it returns, in returning order and in the model's axis order.
     """

@@ -1,0 +1,167 @@
+"""report.md: the run as a person reads it: verdict, files, findings, worst layers, how to load, how to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from edgekit.report.snippets import identifier, onnx_code, preprocessing_code, tflite_code
+from edgekit.report.tables import Table, tabulate_files, tabulate_layers, tabulate_pairs
+from edgekit.report.verdict import judge_report
+from edgekit.types.finding import Finding
+from edgekit.types.report import Report
+from edgekit.units import duration
+
+
+def render_markdown(report: Report) -> str:
+    """The whole report as GitHub-flavoured Markdown, ending in a newline."""
+    sections = (
+        _verdict(report),
+        _files(report),
+        _findings(report),
+        _layers(report),
+        _calibration(report),
+        _loading(report),
+        _repeating(report),
+        _machine(report),
+    )
+    return "\n".join(line for section in sections for line in section).rstrip() + "\n"
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    verdict, model = judge_report(report), report.model
+    yield f"# {_escape(model.name)}"
+    yield ""
+    yield f"**{verdict.headline}.** {_escape(verdict.text)}"
+    yield ""
+    inputs, outputs = (", ".join(f"`{spec}`" for spec in specs) for specs in (model.inputs, model.outputs))
+    yield (
+        f"{model.parameters:,} parameters, {model.nodes} nodes of which {model.int8_nodes} are planned in int8 and "
+        f"{len(model.islands)} in float. Inputs {inputs}; outputs {outputs}."
+    )
+    yield ""
+
+
+def _files(report: Report) -> Iterator[str]:
+    yield "## Files"
+    yield ""
+    yield from _table(tabulate_files(report))
+    yield ""
+    check = report.check
+    yield (
+        f"Compared with the float model on {check.samples} held-back samples ({_escape(check.source)}). SQNR: signal "
+        "to quantization noise, higher is better. LSB off: largest difference from the integer reference, in steps "
+        "of the quantized output. Times are of one inference at batch 1 on one thread, measured in turns with the "
+        "float ONNX file; ranges are 95 % intervals. Node counts are what the runtime executes."
+    )
+    reasons = {entry.signal.top1_reason for entry in check.artifacts if entry.signal and entry.signal.top1_reason}
+    for reason in sorted(reasons):
+        yield f"No top-1 agreement: {_escape(reason)}."
+    yield ""
+    if check.pairs:
+        yield from _table(tabulate_pairs(report))
+        yield ""
+
+
+def _findings(report: Report) -> Iterator[str]:
+    yield "## Findings"
+    yield ""
+    found = (*report.findings, *report.check.findings)
+    yield from _list_findings(found, empty="None.")
+    yield ""
+
+
+def _layers(report: Report) -> Iterator[str]:
+    if not report.check.layers:
+        return
+    yield "## Worst layers"
+    yield ""
+    yield from _table(tabulate_layers(report.check.layers))
+    yield ""
+    yield "SQNR of each layer holds all noise from earlier layers; a layer far below its inputs adds noise of its own."
+    yield ""
+
+
+def _calibration(report: Report) -> Iterator[str]:
+    calibration = report.calibration
+    yield "## Calibration"
+    yield ""
+    yield (
+        f"{_escape(calibration.source)}: {calibration.samples} samples for the scales, "
+        f"{calibration.held_back} held back for the check."
+    )
+    yield ""
+    yield from _list_findings(calibration.lint, empty="Nothing odd about the set.")
+    yield ""
+
+
+def _loading(report: Report) -> Iterator[str]:
+    yield "## How to load"
+    yield ""
+    if report.preprocessing is not None and report.model.inputs:
+        yield from _code("python", preprocessing_code(report.preprocessing, identifier(report.model.inputs[0].name)))
+    for entry in report.check.artifacts:
+        if entry.error:
+            continue
+        artifact = entry.artifact
+        yield f"`{artifact.path.name}`"
+        yield ""
+        yield from _code("python", tflite_code(artifact) if artifact.is_tflite else onnx_code(artifact))
+
+
+def _repeating(report: Report) -> Iterator[str]:
+    yield "## How to repeat"
+    yield ""
+    if report.command:
+        yield from _code("sh", report.command)
+    yield "`recipe.toml` beside this report holds every setting; the same model, data and recipe give the same bytes."
+    yield ""
+    for entry in report.check.artifacts:
+        yield f"- `{entry.artifact.path.name}` {entry.artifact.digest}"
+    if report.model.digest:
+        yield f"- from `{report.model.source}` {report.model.digest}"
+    yield ""
+
+
+def _machine(report: Report) -> Iterator[str]:
+    machine = report.check.machine
+    yield "## Machine"
+    yield ""
+    runtimes = ", ".join(f"{name} {version}" for name, version in sorted(machine.runtimes.items()))
+    yield f"{machine.cpu} ({', '.join(machine.isa) or 'no known extension'}), {machine.cores} cores, {machine.system}."
+    yield f"edgekit {report.version}, {runtimes}."
+    if report.seconds:
+        stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.seconds.items())
+        yield f"Took {duration(sum(report.seconds.values()))}: {stages}."
+
+
+def _list_findings(findings: Iterable[Finding], *, empty: str) -> Iterator[str]:
+    lines = [_finding(finding) for finding in findings]
+    yield from lines or [empty]
+
+
+def _finding(finding: Finding) -> str:
+    message = finding.message[:1].upper() + finding.message[1:]
+    hint = f" *{_escape(finding.hint[:1].upper() + finding.hint[1:])}.*" if finding.hint else ""
+    return f"- **{finding.severity.value}** `{finding.code}` {_escape(message)}.{hint}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield "| " + " | ".join(_escape(column) for column in table.columns) + " |"
+    yield "| --- |" + " ---: |" * (len(table.columns) - 1)
+    for row in table.rows:
+        yield "| " + " | ".join(_escape(cell) for cell in row) + " |"
+
+
+def _code(language: str, text: str) -> Iterator[str]:
+    yield f"```{language}"
+    yield text
+    yield "```"
+    yield ""
+
+
+def _escape(text: str) -> str:
+    """Names come from the user's model: what Markdown and HTML would act on is made plain text."""
+    flat = " ".join(text.split())
+    for mark in "\\`*_[]|":
+        flat = flat.replace(mark, f"\\{mark}")
+    return flat.replace("<", "&lt;")

@@ -1,0 +1,112 @@
+"""The report's tables as rows of text, for Markdown and the terminal alike: what each cell says is decided once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgekit.types.artifact import FLOAT
+from edgekit.types.report import ArtifactCheck, Interval, LayerQuality, Report
+from edgekit.units import duration, share, size
+
+NONE = "-"
+"""Not measured, or without meaning for this row."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        columns: Headings; the first column is text, the others are numbers.
+        rows: As many cells as columns each.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def decibels(value: float | None) -> str:
+    """An SQNR for people.
+
+    >>> decibels(19.13), decibels(float("inf")), decibels(None)
+    ('19.1 dB', 'exact', '-')
+    """
+    if value is None:
+        return NONE
+    if math.isinf(value):
+        return "exact" if value > 0 else "lost"
+    return "not a number" if math.isnan(value) else f"{value:.1f} dB"
+
+
+def percent_interval(interval: Interval | None) -> str:
+    """A share with its interval.
+
+    >>> percent_interval(Interval(0.975, 0.93, 0.99))
+    '97.5 % (93.0-99.0)'
+    """
+    if interval is None:
+        return NONE
+    return f"{share(interval.estimate)} ({interval.low * 100:.1f}-{interval.high * 100:.1f})"
+
+
+def tabulate_files(report: Report) -> Table:
+    """One row per file; the accuracy column only where labels were given."""
+    with_accuracy = any(entry.accuracy for entry in report.check.artifacts)
+    columns = ["file", "size", "of float", "SQNR", "same top-1", "LSB off", "time", "of float time", "int8/float nodes"]
+    rows = [_file_cells(entry, with_accuracy) for entry in report.check.artifacts]
+    return Table((*columns, *(["accuracy"] if with_accuracy else [])), tuple(rows))
+
+
+def _file_cells(entry: ArtifactCheck, with_accuracy: bool) -> tuple[str, ...]:
+    is_float = entry.artifact.format == FLOAT
+    signal, latency, fusion, reference = entry.signal, entry.latency, entry.fusion, entry.reference
+    cells = [
+        entry.artifact.path.name,
+        size(entry.artifact.size_bytes),
+        NONE if is_float else share(entry.size_ratio),
+        "does not run" if entry.error else decibels(signal.sqnr_db) if signal else NONE,
+        percent_interval(signal.top1_agreement) if signal else NONE,
+        str(reference.max_lsb) if reference else NONE,
+        duration(latency.median_ms / 1e3) if latency else NONE,
+        NONE if is_float or latency is None else f"{latency.ratio.estimate:.2f} ({_reach(latency.ratio)})",
+        f"{fusion.int8}/{fusion.float}" if fusion else NONE,
+    ]
+    if with_accuracy:
+        cells.append(share(entry.accuracy.accuracy) if entry.accuracy else NONE)
+    return tuple(cells)
+
+
+def _reach(ratio: Interval) -> str:
+    return f"{ratio.low:.2f}-{ratio.high:.2f}"
+
+
+def tabulate_layers(layers: tuple[LayerQuality, ...]) -> Table:
+    """The worst layers, with their range and the likely causes."""
+    rows = [
+        (
+            layer.label,
+            decibels(layer.sqnr_db),
+            decibels(layer.input_sqnr_db),
+            NONE if layer.low is None or layer.high is None else f"{layer.low:.3g} to {layer.high:.3g}",
+            share(layer.saturated_share),
+            "; ".join(layer.causes) or NONE,
+        )
+        for layer in layers
+    ]
+    return Table(("layer", "SQNR", "inputs", "range", "out of range", "why"), tuple(rows))
+
+
+def tabulate_pairs(report: Report) -> Table:
+    """How far the int8 files are from one another."""
+    names = {str(entry.artifact.format): entry.artifact.path.name for entry in report.check.artifacts}
+    rows = [
+        (
+            f"{names.get(gap.first, gap.first)} and {names.get(gap.second, gap.second)}",
+            str(gap.max_lsb),
+            share(gap.share_within_one),
+            str(gap.samples),
+        )
+        for gap in report.check.pairs
+    ]
+    return Table(("files", "max LSB", "within 1 LSB", "samples"), tuple(rows))
