@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,11 @@ from edgekit.load.samples import open_samples, split
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
-from edgekit.shrink.synthesis.synthesize import synthesize
 from edgekit.simplify.simplification import Simplified
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.preprocessing import Preprocessing
+from edgekit.types.progress import Progress
 from edgekit.types.qparams import Array
 from edgekit.types.recipe import Recipe
 from edgekit.types.sample_set import SampleSet
@@ -59,7 +58,7 @@ def calibrate(
     preprocessing: Preprocessing | None,
     recipe: Recipe,
     workdir: Path,
-    advance: Callable[[int], None],
+    stages: Progress,
 ) -> Calibrated:
     """Choose the data, run the float model over it, and quantize.
 
@@ -74,7 +73,7 @@ def calibrate(
         preprocessing: For images.
         recipe: Counts, seed and how to quantize.
         workdir: For temporary files.
-        advance: Called with 1 after each calibrated sample.
+        stages: Told of linting, synthesis and calibration.
 
     Raises:
         CalibrationError: The data is empty, not finite, or does not fit the model.
@@ -82,16 +81,16 @@ def calibrate(
     graph = simplified.graph
     specs = tuple(graph.spec(name) for name in graph.inputs)
     if data is None:
-        return _without_data(simplified, float_file, recipe, specs, advance)
-    wanted = recipe.calibration.samples + recipe.calibration.held_back
+        return _without_data(simplified, float_file, recipe, specs, stages)
+    settings = recipe.calibration
     opened = open_samples(
-        data, inputs=specs, workdir=workdir, preprocessing=preprocessing, limit=wanted, seed=recipe.calibration.seed
+        data, inputs=specs, workdir=workdir, preprocessing=preprocessing, limit=settings.samples, seed=settings.seed
     )
-    odd = (*opened.findings, *lint(opened, specs, expectations=simplified.batchnorms, graph=graph))
-    share = recipe.calibration.held_back / max(1, opened.count)
-    chosen, held_back = split(opened, held_back=min(0.5, max(share, 1e-6)))
+    with stages.stage("look at the data"):
+        odd = (*opened.findings, *lint(opened, specs, expectations=simplified.batchnorms, graph=graph))
+    chosen, held_back = split(opened, held_back=settings.held_back)
     return Calibrated(
-        quantized=_quantize(graph, float_file, chosen, recipe, advance),
+        quantized=_quantize(graph, float_file, chosen, recipe, stages),
         held_back=held_back,
         source=opened.source,
         samples=chosen.count,
@@ -106,24 +105,27 @@ def _without_data(
     float_file: Path,
     recipe: Recipe,
     specs: tuple[TensorSpec, ...],
-    advance: Callable[[int], None],
+    stages: Progress,
 ) -> Calibrated:
     graph = simplified.graph
     made = None
-    if not recipe.quantize.weight_only:
-        made = synthesize(graph, simplified.batchnorms, count=SYNTHESIZED, seed=recipe.calibration.seed)
+    if not recipe.quantize.weight_only and simplified.batchnorms:
+        from edgekit.shrink.synthesis.synthesize import synthesize  # torch: only this path needs it
+
+        with stages.stage("synthesize inputs"):
+            made = synthesize(graph, simplified.batchnorms, count=SYNTHESIZED, seed=recipe.calibration.seed)
     if made is None:
         return _weights_only(graph, recipe, specs)
     chosen, held_back = split(made, held_back=0.5)
     finding = Finding(
         "calibrated-without-data",
-        f"no calibration data: the ranges come from {chosen.count} inputs synthesized to match the BatchNorm statistics, "
-        "and the check ran on synthesized inputs too, so its agreement says little about real ones",
+        f"no calibration data: the ranges come from {chosen.count} inputs synthesized to match the BatchNorm "
+        "statistics, and the check ran on synthesized inputs too, so its agreement says little about real ones",
         Severity.WARNING,
         hint="pass 100 or more real inputs with --calibration; labels are not needed",
     )
     return Calibrated(
-        quantized=_quantize(graph, float_file, chosen, recipe, advance),
+        quantized=_quantize(graph, float_file, chosen, recipe, stages),
         held_back=held_back,
         source="synthesized from BatchNorm statistics",
         samples=chosen.count,
@@ -150,13 +152,12 @@ def _weights_only(graph: Graph, recipe: Recipe, specs: tuple[TensorSpec, ...]) -
     )
 
 
-def _quantize(
-    graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, advance: Callable[[int], None]
-) -> QuantizedGraph:
+def _quantize(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, stages: Progress) -> QuantizedGraph:
     if recipe.quantize.weight_only:
         return quantize_weights(graph)
-    session = open_onnx(float_file, taps=observed_values(graph))
-    histograms = observe(session, graph, samples, advance=advance)
+    with stages.stage("calibrate", samples.count) as stage:
+        session = open_onnx(float_file, taps=observed_values(graph))
+        histograms = observe(session, graph, samples, advance=stage.advance)
     return quantize(
         graph,
         histograms,

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.calibration import Calibration, calibrate
+from edgekit.calibration import calibrate
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
-from edgekit.emit.support import refuse_unsupported
+from edgekit.emit.support import writable_formats
 from edgekit.load.checkpoint import open_model
 from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
 from edgekit.metadata import describe
 from edgekit.report.files import write_reports
 from edgekit.simplify.simplification import simplify
-from edgekit.types.artifact import FLOAT, Artifact
+from edgekit.stages import Stages
+from edgekit.types.artifact import FLOAT
 from edgekit.types.finding import Finding
-from edgekit.types.graph import QuantizedGraph
+from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
 from edgekit.types.recipe import FILES, Recipe
 from edgekit.types.report import CalibrationSummary, Report, summarize
+from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 from edgekit.version import __version__
 from edgekit.workspace import open_workspace
@@ -91,44 +91,69 @@ def compress(
         UnsupportedOpError: Operators that cannot be converted, all of them listed.
         StorageError: The folder cannot be written.
     """
-    recipe, watcher, out = recipe or Recipe(), progress or Silent(), Path(out)
-    clock = _Clock(watcher)
+    recipe, out = recipe or Recipe(), Path(out)
+    stages = Stages(progress or Silent())
     with open_workspace(out) as space:
-        with clock.stage("load"):
-            loaded = open_model(
-                model, workdir=space.scratch, inputs=inputs, factory=factory, trust_pickle=trust_pickle
-            )
-        with clock.stage("simplify"):
+        with stages.stage("load"):
+            loaded = open_model(model, workdir=space.scratch, inputs=inputs, factory=factory, trust_pickle=trust_pickle)
+        with stages.stage("simplify"):
             simplified = simplify(loaded.path, name=loaded.name)
-            refuse_unsupported(simplified.graph, recipe.emit.formats)
-        spec = _preprocessing(preprocessing, simplified.graph.spec(simplified.graph.inputs[0]))
-        about = describe(loaded, recipe, spec)
-        float_file = float_artifact(simplified.graph, space.files / FILES[FLOAT], metadata=about)
-        with clock.stage("calibrate", recipe.calibration.samples) as advance:
-            calibrated = calibrate(
-                simplified, float_file.path, calibration, preprocessing=spec, settings=recipe, workdir=space.scratch,
-                advance=advance,
-            )
+            formats, notes = writable_formats(simplified.graph, recipe.emit.formats)
+        spec = _preprocessing(preprocessing, simplified.graph)
+        float_file = float_artifact(
+            simplified.graph, space.files / FILES[FLOAT], metadata=describe(loaded, recipe, preprocessing=spec)
+        )
+        calibrated = calibrate(
+            simplified,
+            float_file.path,
+            calibration,
+            preprocessing=spec,
+            recipe=recipe,
+            workdir=space.scratch,
+            stages=stages,
+        )
         quantized = calibrated.quantized
-        about = describe(loaded, recipe, calibrated.preprocessing, quantized)
-        with clock.stage("write", len(recipe.emit.formats)) as advance:
-            files = [float_file, *_write(quantized, space.files, recipe, about, advance)]
-        with clock.stage("check"):
-            labelled = None if evaluation is None else open_samples(
-                evaluation, inputs=loaded.inputs, workdir=space.scratch, preprocessing=calibrated.preprocessing
+        about = describe(loaded, recipe, preprocessing=calibrated.preprocessing, quantized=quantized)
+        files = [float_file]
+        with stages.stage("write", len(formats)) as stage:
+            for name in formats:
+                if name != FLOAT:
+                    files.append(
+                        emit(quantized, space.files / FILES[name], format=name, io=recipe.emit.io, metadata=about)
+                    )
+                stage.advance()
+        labelled = _evaluation(evaluation, simplified.graph, calibrated.preprocessing, space.scratch)
+        with stages.stage("check"):
+            checked = compare(
+                files, quantized=quantized, held_back=calibrated.held_back, evaluation=labelled, progress=stages
             )
-            checked = compare(files, quantized=quantized, held_back=calibrated.held_back, evaluation=labelled)
         report = Report(
             version=__version__,
             command=command,
-            model=summarize(quantized, str(loaded.origin), digest=loaded.digest),
-            calibration=_summary(calibrated),
+            model=summarize(quantized, loaded.origin, digest=loaded.digest),
+            calibration=CalibrationSummary(
+                calibrated.source, calibrated.samples, calibrated.held_back.count, calibrated.lint
+            ),
             recipe=dataclasses.asdict(recipe),
             check=checked,
-            findings=(*loaded.findings, *simplified.findings, *calibrated.findings),
+            findings=(*loaded.findings, *simplified.findings, *notes, *calibrated.findings),
             preprocessing=calibrated.preprocessing,
-            seconds=clock.seconds,
+            seconds=stages.seconds,
         )
-        write_reports(report, recipe, space.files)
+        (space.files / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+        write_reports(report, space.files)
         space.publish()
     return CompressResult(out, {file.format: out / file.path.name for file in files}, report, quantized)
+
+
+def _preprocessing(given: Preprocessing | str | None, graph: Graph) -> Preprocessing | None:
+    if isinstance(given, str):
+        return parse_preprocessing(given, graph.spec(graph.inputs[0]))
+    return given
+
+
+def _evaluation(data: object, graph: Graph, preprocessing: Preprocessing | None, workdir: Path) -> SampleSet | None:
+    if data is None:
+        return None
+    specs = tuple(graph.spec(name) for name in graph.inputs)
+    return open_samples(data, inputs=specs, workdir=workdir, preprocessing=preprocessing)

@@ -37,7 +37,7 @@ EXPORTERS: Family[Exporter] = Family(
         "onnx-int8": "edgekit.emit.onnx_qdq:write",
         "onnx-x86": "edgekit.emit.onnx_qdq:write",
         "onnx-qop": "edgekit.emit.onnx_qop:write",
-        "tflite-int8": "edgekit.emit.tflite:write",
+        "tflite-int8": "edgekit.emit.tflite.export:write",
     },
 )
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from edgekit.emit.tflite.support import unsupported
 from edgekit.errors import UnsupportedOpError
-from edgekit.types.artifact import Format
+from edgekit.types.artifact import FORMATS, Format
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph
 
 
-def writable_formats(graph: Graph, formats: Sequence[Format]) -> tuple[tuple[Format, ...], tuple[Finding, ...]]:
+def writable_formats(graph: Graph, formats: Sequence[str]) -> tuple[tuple[Format, ...], tuple[Finding, ...]]:
     """The asked formats that can hold the graph.
 
     ONNX holds every operator of the dialect. Where TFLite lacks one, the TFLite file is left out and a finding lists
@@ -22,15 +22,16 @@ def writable_formats(graph: Graph, formats: Sequence[Format]) -> tuple[tuple[For
         formats: What the recipe asks for.
 
     Returns:
-        (formats, findings).
+        (formats in the order of FORMATS, findings).
 
     Raises:
         UnsupportedOpError: Nothing that was asked can be written.
     """
-    lacking = unsupported(graph) if "tflite-int8" in formats else ()
+    asked = tuple(name for name in FORMATS if name in formats)
+    lacking = unsupported(graph) if "tflite-int8" in asked else ()
     if not lacking:
-        return tuple(formats), ()
-    rest = tuple(name for name in formats if name != "tflite-int8")
+        return asked, ()
+    rest = tuple(name for name in asked if name != "tflite-int8")
     if not rest:
         raise UnsupportedOpError(tuple(lacking), hint="ask for the ONNX formats, or replace these operators")
     listed = "; ".join(f"{op} in {module or 'the model'}: {reason}" for op, module, reason in lacking)

@@ -12,18 +12,26 @@ from edgekit.types.qparams import Array
 class Samples(Protocol):
     """Single samples (batch axis of size 1 kept), one at a time, so that memory does not grow with their count.
 
-    Attributes:
-        count: How many there are.
-        source: Where they came from, for reports.
-        preprocessing: The spec applied to images, when there was one.
+    The same order on every walk.
     """
 
-    count: int
-    source: str
-    preprocessing: Preprocessing | None
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Where they came from, for reports."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """The spec applied to images, when there was one."""
+        ...
 
     def __iter__(self) -> Iterator[Mapping[str, Array]]:
-        """input name -> array of the input's shape and dtype. The same order on every walk."""
+        """Input name -> array of the input's shape and dtype."""
         ...
 
     def labels(self) -> Array | None:
