@@ -74,7 +74,7 @@ def _without_suffixes(name: str) -> list[str]:
     """The name itself, then shorter and shorter forms of it."""
     found = [name]
     while True:
-        shorter = re.sub(r"(_token_\d+|__\d+|\.raw|\.rows|\.q|\.dq|_quantized|/duplicated)$", "", found[-1])
+        shorter = re.sub(r"(_token_\d+|__\d+|_nchwc|\.raw|\.rows|\.q|\.dq|_quantized|/duplicated)$", "", found[-1])
         if shorter == found[-1]:
             break
         found.append(shorter)

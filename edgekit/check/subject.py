@@ -6,17 +6,18 @@ is between values of the same graph output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.check.signal import to_integers, to_reals, to_stored
-from edgekit.errors import EdgekitError
+from edgekit.errors import CheckError, EdgekitError
 from edgekit.runtime.litert import open_tflite
 from edgekit.runtime.ort import open_onnx
 from edgekit.runtime.session import Session
 from edgekit.types.artifact import Artifact
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.qparams import Array
+from edgekit.types.spec import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,8 @@ class Subject:
     def run(self, sample: Mapping[str, Array]) -> dict[str, Array]:
         """Reals (or indices) of one sample: graph output name -> array."""
         results = self.session.run(self.feeds(sample))
-        names = self.quantized.graph.outputs
-        return {
-            name: to_reals(results[spec.name], spec) for name, spec in zip(names, self.session.outputs, strict=True)
-        }
+        pairs = match(self.quantized.graph.outputs, self.session.outputs)
+        return {name: to_reals(results[spec.name], spec) for name, spec in pairs}
 
 
 def open_subject(artifact: Artifact, quantized: QuantizedGraph, *, optimize: bool = True) -> Subject | str:
@@ -64,6 +63,23 @@ def open_subject(artifact: Artifact, quantized: QuantizedGraph, *, optimize: boo
     except EdgekitError as error:
         return str(error)
     return Subject(artifact, session, quantized)
+
+
+def match(names: Sequence[str], specs: Sequence[TensorSpec]) -> list[tuple[str, TensorSpec]]:
+    """Pair graph names with a file's tensors: by name where the file kept them, else by position.
+
+    Raises:
+        CheckError: The file has another number of them than the graph.
+    """
+    by_name = {spec.name: spec for spec in specs}
+    if by_name.keys() >= set(names):
+        return [(name, by_name[name]) for name in names]
+    if len(names) != len(specs):
+        raise CheckError(
+            f"the graph has {len(names)} tensors at this border ({', '.join(names)}), "
+            f"the file {len(specs)} ({', '.join(by_name)})"
+        )
+    return list(zip(names, specs, strict=True))
 
 
 def integers_of(reals: Mapping[str, Array], quantized: QuantizedGraph) -> dict[str, Array]:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from edgekit.check.signal import to_stored
+from edgekit.runtime.litert import open_tflite
 from edgekit.runtime.ort import open_onnx
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.qparams import RANGES, Array, QParams
@@ -70,6 +71,19 @@ def tap_int8(path: Path, quantized: QuantizedGraph, names: Sequence[str], *, opt
         elif name in present and name in border:
             sources[name] = name
     return _tap(path, quantized.graph, sources, quantized.qparams, optimize=optimize)
+
+
+def tap_tflite(path: Path, quantized: QuantizedGraph, names: Sequence[str]) -> Tap:
+    """Taps of a TFLite file, on LiteRT's builtin kernels: XNNPACK keeps its inner values to itself."""
+    inner = [name for name in names if name not in quantized.graph.inputs]
+    session = open_tflite(path, taps=inner)
+
+    def run(sample: Mapping[str, Array]) -> dict[str, Array]:
+        stored = {spec.name: to_stored(sample[spec.name], spec) for spec in session.inputs}
+        results = {**sample, **session.run(stored)}
+        return {name: _reals(results[name], quantized.qparams.get(name)) for name in names if name in results}
+
+    return run
 
 
 def as_integers(array: Array, params: QParams) -> Array:
