@@ -6,6 +6,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TFLITE_PYTHON := $(CURDIR)/.venv-tflite/bin/python
 TFLITE_TRIED := .venv-tflite/.tried
+# Errors only.
+PIP_QUIET := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 .PHONY: help demo test lint types docs bench install tflite-env clean
 
@@ -37,9 +39,10 @@ install: $(INSTALLED)  ## Only make the environment, .venv
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgekit needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@echo "Making .venv: this takes a few minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP_QUIET) $(BIN)/python -m pip install --requirement constraints.txt
+	$(PIP_QUIET) $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 tflite-env: $(TFLITE_TRIED)  ## Only make the second environment, with tflite-runtime 2.14
@@ -47,7 +50,7 @@ tflite-env: $(TFLITE_TRIED)  ## Only make the second environment, with tflite-ru
 # That runtime exists for few machines. Where it does not, its tests are skipped by name; in CI it has to be there.
 $(TFLITE_TRIED): constraints-tflite.txt
 	rm -rf .venv-tflite
-	{ $(PYTHON) -m venv .venv-tflite && $(TFLITE_PYTHON) -m pip install --quiet --requirement constraints-tflite.txt; } \
+	{ $(PYTHON) -m venv .venv-tflite && $(PIP_QUIET) $(TFLITE_PYTHON) -m pip install --requirement constraints-tflite.txt; } \
 		|| { rm -rf .venv-tflite; test -z "$$CI"; }
 	mkdir -p .venv-tflite
 	touch $@

@@ -102,4 +102,13 @@ def compress(
             progress=progress,
             command=terminal.command,
         )
-    terminal.result(result.report.to_dict())
+    if terminal.json:
+        terminal.result(result.report.to_dict())
+    elif not terminal.quiet:
+        from rich.console import Console
+
+        from edgekit.report.terminal import show_report
+
+        console = Console()
+        show_report(result.report, console)
+        console.print(f"\nThe files, report.md and recipe.toml are in [bold]{out}[/].", highlight=False)

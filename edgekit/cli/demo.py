@@ -9,7 +9,6 @@ import click
 
 from edgekit.cli.terminal import Terminal, output_options
 from edgekit.errors import MissingExtraError
-from edgekit.units import size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,8 +59,12 @@ def _document(found: DemoResult) -> dict[str, object]:
 def _show(found: DemoResult, out: Path) -> None:
     from rich.console import Console
 
+    from edgekit.report.terminal import show_report
+
     console = Console()
-    console.print(_photo_table(found), _file_table(found), NOTE, highlight=False)
+    console.print(_photo_table(found))
+    show_report(found.result.report, console)
+    console.print(f"\n{NOTE}", highlight=False)
     console.print(f"Everything is in [bold]{out}[/]: the files, report.md, and the photographs.", highlight=False)
 
 
@@ -80,27 +83,4 @@ def _photo_table(found: DemoResult) -> Table:
             for says in row.values()
         ]
         table.add_row(photo, *cells)
-    return table
-
-
-def _file_table(found: DemoResult) -> Table:
-    """One row per file, as the check measured it."""
-    from rich.table import Table
-
-    check = found.result.report.check
-    table = Table(title=f"The files, on {check.machine.cpu} ({check.samples} held-back crops)")
-    for heading in ("file", "size", "of float", "agreement", "SQNR", "latency", "of float"):
-        table.add_column(heading, justify="left" if heading == "file" else "right")
-    for entry in check.artifacts:
-        signal, latency = entry.signal, entry.latency
-        agreement = signal.top1_agreement if signal else None
-        table.add_row(
-            entry.artifact.path.name,
-            size(entry.artifact.size_bytes),
-            f"{entry.size_ratio:.2f}",
-            f"{agreement.estimate:.1%}" if agreement else "–",
-            f"{signal.sqnr_db:.1f} dB" if signal and signal.sqnr_db is not None else "–",
-            f"{latency.median_ms:.2f} ms" if latency else "–",
-            f"{latency.ratio.estimate:.2f}" if latency else "–",
-        )
     return table
