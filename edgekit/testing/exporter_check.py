@@ -32,7 +32,7 @@ FLOAT_TOLERANCE = 1e-4
 class Write(Protocol):
     """What an exporter is: writes one file."""
 
-    def __call__(self, quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
+    def __call__(self, quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> object:
         """Write `quantized` to `path` with float or integer borders."""
         ...
 
