@@ -72,13 +72,21 @@ def _arguments(options: type[Any] | None, node: Node) -> Any:
 
 
 def prelu(lowering: Lowering, node: Node) -> None:
-    """PRELU; the slope is laid out like the input and spans its channels."""
+    """PRELU; the slope is laid out like the input and always spans its last stored axis.
+
+    XNNPACK takes any slope of rank 1 for one per channel, and reads past a shared one.
+    """
     int8 = lowering.is_int8(node)
-    permutation, (source, slope) = agreed(lowering, node, int8=int8)
-    qparams = lowering.output_qparams(node, int8=int8)
-    shape = lowering.shape_of(source)
-    result = lowering.apply("PRELU", [source, slope], shape=shape, qparams=qparams)
-    lowering.publish(node.outputs[0], result, permutation, clamp=node.clamp)
+    stored = lowering.read(node.inputs[0], int8=int8)
+    shape = lowering.shape_of(stored.tensor)
+    slope, qparams = lowering.contents(node.inputs[1], int8=int8)
+    slope = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape).transpose(stored.permutation)
+    slope = np.broadcast_to(slope, (*slope.shape[:-1], shape[-1]))[0]
+    operand = lowering.array(slope, qparams=qparams, name=node.inputs[1], int8=int8)
+    result = lowering.apply(
+        "PRELU", [stored.tensor, operand], shape=shape, qparams=lowering.output_qparams(node, int8=int8)
+    )
+    lowering.publish(node.outputs[0], result, stored.permutation, clamp=node.clamp)
 
 
 def clip(lowering: Lowering, node: Node) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -31,7 +30,8 @@ def conv(lowering: Lowering, node: Node) -> None:
     bias = bias_tensor(lowering, node, filters, int8=int8)
     depthwise = group == channels and group > 1
     if depthwise:
-        weight, qparams = weight.transpose(3, 1, 2, 0), _on_axis(qparams, 3)
+        weight = weight.transpose(3, 1, 2, 0)
+    qparams = per_channel(qparams, filters, axis=3 if depthwise else 0)
     activation, rest = lowering.fused(node, int8=int8)
     options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
     options.padding, options.fusedActivationFunction = padding, activation
@@ -50,10 +50,10 @@ def conv(lowering: Lowering, node: Node) -> None:
 
 
 def gemm(lowering: Lowering, node: Node) -> None:
-    """FULLY_CONNECTED, or CONV_2D 1x1 where the weight is per channel.
+    """FULLY_CONNECTED in float, CONV_2D 1x1 in int8.
 
-    tflite-runtime 2.14 reads only the first scale of a FULLY_CONNECTED weight (its per-channel kernel is version 12
-    of the operator), while every version has per-channel CONV_2D.
+    tflite-runtime 2.14 reads only the first scale of a FULLY_CONNECTED weight (its per-channel int8 kernel came later),
+    while every version has per-channel CONV_2D. XNNPACK runs both as the same matrix product.
     """
     int8 = lowering.is_int8(node)
     stored = _features_last(lowering, node, int8=int8)
@@ -63,25 +63,53 @@ def gemm(lowering: Lowering, node: Node) -> None:
     bias = bias_tensor(lowering, node, weight.shape[0], int8=int8)
     activation, rest = lowering.fused(node, int8=int8)
     shape = (*lowering.shape_of(stored.tensor)[:-1], weight.shape[0])
-    as_conv = int8 and qparams is not None and qparams.axis is not None
-    if as_conv:
-        weight = weight[:, None, None, :]
-        source = lowering.reshape(stored.tensor, (1, 1, int(np.prod(shape[:-1])), weight.shape[3]))
-        options = schema.Conv2DOptionsT()
-        options.strideH = options.strideW = 1
-        options.padding = schema.Padding.VALID
-    else:
-        source, options = stored.tensor, schema.FullyConnectedOptionsT()
-        options.keepNumDims = len(shape) != 2
-    options.fusedActivationFunction = activation
-    result = lowering.apply(
-        "CONV_2D" if as_conv else "FULLY_CONNECTED",
-        [source, lowering.array(weight, qparams=qparams, name=node.inputs[1], int8=int8), bias],
-        shape=(1, 1, int(np.prod(shape[:-1])), shape[-1]) if as_conv else shape,
-        qparams=lowering.output_qparams(node, int8=int8),
+    write = _rows_by_conv if int8 else _rows_by_dense
+    result = write(lowering, node, (stored.tensor, bias), weight=(weight, qparams), activation=activation)
+    lowering.publish(node.outputs[0], lowering.reshape(result, shape), stored.permutation, clamp=rest)
+
+
+def _rows_by_conv(
+    lowering: Lowering,
+    node: Node,
+    operands: tuple[int, int],
+    *,
+    weight: tuple[Array, QParams | None],
+    activation: int,
+) -> int:
+    filters, depth = weight[0].shape
+    rows = int(np.prod(lowering.shape_of(operands[0])[:-1]))
+    options = schema.Conv2DOptionsT()
+    options.padding, options.fusedActivationFunction = schema.Padding.VALID, activation
+    options.strideH = options.strideW = 1
+    kernel = weight[0].reshape(filters, 1, 1, depth)
+    constant = lowering.array(kernel, qparams=per_channel(weight[1], filters, axis=0), name=node.inputs[1])
+    return lowering.apply(
+        "CONV_2D",
+        [lowering.reshape(operands[0], (1, 1, rows, depth)), constant, operands[1]],
+        shape=(1, 1, rows, filters),
+        qparams=lowering.output_qparams(node, int8=True),
         options=options,
     )
-    lowering.publish(node.outputs[0], lowering.reshape(result, shape), stored.permutation, clamp=rest)
+
+
+def _rows_by_dense(
+    lowering: Lowering,
+    node: Node,
+    operands: tuple[int, int],
+    *,
+    weight: tuple[Array, QParams | None],
+    activation: int,
+) -> int:
+    leading = lowering.shape_of(operands[0])[:-1]
+    options = schema.FullyConnectedOptionsT()
+    options.keepNumDims, options.fusedActivationFunction = len(leading) != 1, activation
+    constant = lowering.array(weight[0], qparams=weight[1], name=node.inputs[1], int8=False)
+    return lowering.apply(
+        "FULLY_CONNECTED",
+        [operands[0], constant, operands[1]],
+        shape=(*leading, weight[0].shape[0]),
+        options=options,
+    )
 
 
 def _features_last(lowering: Lowering, node: Node, *, int8: bool) -> Stored:
@@ -138,13 +166,13 @@ def bias_tensor(lowering: Lowering, node: Node, size: int, *, int8: bool) -> int
     name = node.inputs[2] if len(node.inputs) > 2 else ""
     if not int8:
         return lowering.constant(name, int8=False) if name else lowering.array(np.zeros(size, np.float32))
+    scale = np.broadcast_to(lowering.qparams(node.inputs[0]).scale * lowering.qparams(node.inputs[1]).scale, (size,))
+    data, qparams = np.zeros(size, np.int32), QParams(scale, np.zeros(size), "int32", 0)
     if name:
-        return lowering.constant(name, int8=True)
-    weight = lowering.qparams(node.inputs[1])
-    scale = lowering.qparams(node.inputs[0]).scale * weight.scale
-    axis = None if weight.axis is None else 0
-    qparams = QParams(scale, np.zeros_like(scale, np.int32), "int32", axis)
-    return lowering.array(np.zeros(size, np.int32), qparams=qparams)
+        data, given = lowering.contents(name, int8=True)
+        assert given is not None
+        qparams = QParams(np.broadcast_to(given.scale, (size,)), np.zeros(size), "int32", 0)
+    return lowering.array(data, qparams=qparams, name=name)
 
 
 def two_axes(node: Node) -> tuple[list[int], list[int], list[int]]:
@@ -163,5 +191,12 @@ def map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return batch, height, width, channels
 
 
-def _on_axis(qparams: QParams | None, axis: int) -> QParams | None:
-    return None if qparams is None else replace(qparams, axis=None if qparams.axis is None else axis)
+def per_channel(qparams: QParams | None, channels: int, *, axis: int) -> QParams | None:
+    """The same scales, one per output channel, on the axis where the stored weight has its channels.
+
+    Kernels take one scale for a weight too, but not beside a bias with one per channel.
+    """
+    if qparams is None:
+        return None
+    scale, zero_point = (np.broadcast_to(array, (channels,)) for array in (qparams.scale, qparams.zero_point))
+    return QParams(scale, zero_point, qparams.dtype, axis)

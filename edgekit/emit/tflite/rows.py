@@ -42,7 +42,7 @@ class Row:
 ROWS: dict[str, Row] = {
     "Conv": Row(linear.conv, "CONV_2D or DEPTHWISE_CONV_2D, PAD where SAME/VALID do not fit", limits.spatial),
     "ConvTranspose": Row(conv_transpose, "TRANSPOSE_CONV, STRIDED_SLICE for other pads", limits.spatial),
-    "Gemm": Row(linear.gemm, "CONV_2D 1x1 (per-channel weights) or FULLY_CONNECTED", limits.gemm),
+    "Gemm": Row(linear.gemm, "CONV_2D 1x1, FULLY_CONNECTED in float", limits.gemm),
     "MatMul": Row(linear.matmul, "BATCH_MATMUL", limits.matmul),
     "Add": Row(elementwise.binary("ADD", schema.AddOptionsT, fuses=True), "ADD", limits.broadcast),
     "Sub": Row(elementwise.binary("SUB", schema.SubOptionsT, fuses=True), "SUB", limits.broadcast),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgekit.emit.tflite.linear import bias_tensor, map_shape, two_axes
+from edgekit.emit.tflite.linear import bias_tensor, map_shape, per_channel, two_axes
 from edgekit.emit.tflite.lowering import Lowering
 from edgekit.emit.tflite.movement import concatenated, sliced, split_evenly
 from edgekit.types.graph import Node
@@ -39,7 +38,8 @@ def conv_transpose(lowering: Lowering, node: Node) -> None:
         biases = _bias_parts(lowering, bias, group)
     parts = []
     for one_source, one_weight, one_bias in zip(sources, weights, biases, strict=True):
-        constant = lowering.array(one_weight, qparams=qparams, name=node.inputs[1], int8=int8)
+        scales = per_channel(qparams, one_weight.shape[0], axis=0)
+        constant = lowering.array(one_weight, qparams=scales, name=node.inputs[1], int8=int8)
         operands = (one_source, constant, one_bias)
         parts.append(_one_group(lowering, node, operands, kernel=one_weight, shape=shape, qparams=result_qparams))
     result = parts[0] if len(parts) == 1 else concatenated(lowering, parts, axis=3)
@@ -102,8 +102,6 @@ def _weight(lowering: Lowering, node: Node, *, int8: bool) -> tuple[Array, QPara
     long = [max(extent[a], pads[a] + wanted[a] - (size[a] - 1) * strides[a]) for a in (0, 1)]
     kernel = np.zeros((weight.shape[0], *long, weight.shape[3]), weight.dtype)
     kernel[:, : extent[0] : dilations[0], : extent[1] : dilations[1]] = weight
-    if qparams is not None and qparams.axis is not None:
-        qparams = replace(qparams, axis=0)
     return kernel, qparams
 
 
@@ -121,4 +119,9 @@ def _block_diagonal(weight: Array, group: int) -> Array:
 def _bias_parts(lowering: Lowering, bias: int, group: int) -> list[int]:
     tensor = lowering.program.tensors[bias]
     assert tensor.data is not None
-    return [lowering.array(part, qparams=tensor.qparams) for part in np.split(tensor.data, group)]
+    parts = np.split(tensor.data, group)
+    if tensor.qparams is None:
+        return [lowering.array(part) for part in parts]
+    scales = np.split(tensor.qparams.scale, group)
+    every = [QParams(scale, np.zeros(scale.shape), "int32", 0) for scale in scales]
+    return [lowering.array(part, qparams=qparams) for part, qparams in zip(parts, every, strict=True)]
