@@ -134,6 +134,8 @@ def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.Captur
         enter(next(line for line in commands(ROOT / "README.md") if line.startswith("edgekit compress")))
         for text in (*readme, *page):
             exec(text, names)
+        for line in commands(ROOT / "docs" / "artifacts.md"):
+            enter(line)
     assert (desk / "artifacts" / "recipe.toml").exists()
     assert "[0.0]" in capsys.readouterr().out
 

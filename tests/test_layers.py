@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "edgekit"
 FLOORS = (
     ("errors", "units", "digest", "version"),
     ("types",),
-    ("plugins", "runtime", "workspace"),
+    ("plugins", "runtime", "stages", "workspace"),
     ("load", "simplify", "shrink", "emit", "check", "report"),
     ("calibration", "metadata"),
     ("pipeline",),

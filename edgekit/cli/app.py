@@ -23,6 +23,7 @@ from edgekit.version import __version__
 VERBS: Mapping[str, str] = {
     "compress": "edgekit.cli.compress:compress",
     "demo": "edgekit.cli.demo:demo",
+    "inspect": "edgekit.cli.inspect:inspect",
     "operators": "edgekit.cli.operators:operators",
     "completion": "edgekit.cli.completion:completion",
 }

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.cli.app import run
+from edgekit.emit.exporter import emit
+from edgekit.testing.linear_cases import conv_case
+from edgekit.types.artifact import Format
+from edgekit.types.recipe import FILES
+
+ABOUT = {"edgekit.version": "9", "edgekit.preprocessing": '{"mean":[127.0]}'}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder with a one-operator net as int8 ONNX and int8 TFLite, integers at the border."""
+    for name in ("onnx-int8", "tflite-int8"):
+        write(tmp_path, name, io="int8")
+    return tmp_path
+
+
+def write(folder: Path, name: Format, *, io: str) -> None:
+    emit(conv_case().quantized, folder / FILES[name], format=name, io=io, metadata=ABOUT)
+
+
+@pytest.mark.parametrize("name", ["onnx-int8", "tflite-int8"])
+def test_says_what_goes_in_and_what_the_integers_mean(
+    name: Format, written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written / FILES[name]
+    assert run(["inspect", str(file), "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    quantized = conv_case().quantized
+    source = quantized.graph.inputs[0]
+    assert found["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert found["size_bytes"] == file.stat().st_size
+    assert found["inputs"][0]["name"] == source
+    assert found["inputs"][0]["dtype"] == "int8"
+    assert found["inputs"][0]["zero_point"] == int(quantized.qparams[source].zero_point)
+    assert np.float32(found["inputs"][0]["scale"]) == quantized.qparams[source].scale
+    assert found["metadata"]["edgekit.preprocessing"] == {"mean": [127.0]}
+
+    assert run(["inspect", str(file), "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert found["sha256"] in text
+    assert "real = (integer - " in text
+    assert ("stored as" in text) is (name == "tflite-int8")
+
+
+def test_what_is_no_model_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.int8.onnx").write_bytes(b"not a model")
+    (tmp_path / "notes.txt").write_text("x")
+    for name, message in (
+        ("absent.onnx", "there is no file"),
+        ("notes.txt", "neither .onnx nor .tflite"),
+        ("model.int8.onnx", "cannot load model.int8.onnx"),
+    ):
+        assert run(["inspect", str(tmp_path / name), "--quiet"]) == 2
+        assert message in capsys.readouterr().err
