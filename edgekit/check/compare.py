@@ -24,7 +24,7 @@ from edgekit.check.latency import measure
 from edgekit.check.layers import worst_layers
 from edgekit.check.machine import describe_machine
 from edgekit.check.signal import find_logits, top1
-from edgekit.check.subject import Subject, open_subject
+from edgekit.check.subject import Subject, as_loaded, open_subject
 from edgekit.check.taps import tap_int8, tap_tflite
 from edgekit.errors import CheckError, EdgekitError
 from edgekit.runtime.reference import ReferenceSession
@@ -38,7 +38,7 @@ from edgekit.types.samples import Samples
 
 KEPT_SAMPLES = 4
 """Samples kept in memory, for latency and the worst layers."""
-_WALK, _REFERENCE, _LATENCY = 0.4, 0.15, 0.25
+_WALK, _REFERENCE, _LATENCY = 0.4, 0.15, 0.2
 """Shares of the time budget; loading, fused graphs and worst layers take the rest."""
 _QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86")
 
@@ -261,8 +261,9 @@ def _locate(gap: LsbGap, case: _Case, samples: Sequence[Sample]) -> LsbGap:
 def _entry(artifact: Artifact, case: _Case, measured: _Measured) -> ArtifactCheck:
     name = artifact.format
     float_bytes = case.exact.artifact.size_bytes
+    subject = case.exact if name == FLOAT else case.subjects.get(name)
     return ArtifactCheck(
-        artifact=artifact,
+        artifact=artifact if subject is None else as_loaded(subject),
         size_ratio=artifact.size_bytes / float_bytes if float_bytes else 1.0,
         error=case.errors.get(name, "") or measured.outcome.errors.get(name, ""),
         signal=measured.outcome.signals.get(name),

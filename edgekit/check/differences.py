@@ -14,6 +14,7 @@ from edgekit.check.taps import Tap, groups
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.qparams import Array
 from edgekit.types.report import LsbGap
+from edgekit.units import share
 
 OpenTap = Callable[[Sequence[str]], Tap]
 """value names -> Tap that reads those of them that the computation has."""
@@ -48,7 +49,7 @@ def first_difference(
                 gap = gaps[name]
                 return (
                     f"{graph.producers[name].label}: up to {gap.max_lsb} LSB, "
-                    f"{gap.share_within_one:.1%} of its values within 1 LSB"
+                    f"{share(gap.share_within_one)} of its values within 1 LSB"
                 )
     return ""
 

@@ -22,7 +22,7 @@ from edgekit.types.report import Latency
 MIN_TURN_SECONDS = 0.0005
 """Shorter runs are repeated within their turn, so that the clock's own cost stays below a percent."""
 MIN_ROUNDS, ENOUGH_ROUNDS, MAX_ROUNDS = 3, 15, 400
-PRECISION = 0.02
+PRECISION = 0.03
 """Stop early once every ratio's interval is narrower than this share of the ratio, to each side."""
 
 Run = Callable[[], object]

@@ -17,6 +17,7 @@ from edgekit.check.taps import groups, tap_float, tap_int8
 from edgekit.types.graph import Graph, Node, QuantizedGraph
 from edgekit.types.qparams import Array, QParams
 from edgekit.types.report import LayerQuality
+from edgekit.units import share
 
 WORST = 10
 SATURATED_SHARE = 0.001
@@ -69,6 +70,18 @@ class ValueMeter:
         if self._params is None or not self.elements:
             return math.inf
         return math.sqrt(self.noise.signal / self.elements) / float(self._params.scale)
+
+    @property
+    def used_range(self) -> float:
+        """Share of the representable range between the smallest and the largest value seen."""
+        if self._params is None or not self.elements:
+            return 1.0
+        return max(0.0, self.seen_high - self.seen_low) / (self._params.high - self._params.low)
+
+    @property
+    def far_from_zero(self) -> bool:
+        """Whether holding 0 costs more of the range than the values themselves take."""
+        return max(self.seen_low, -self.seen_high) > self.seen_high - self.seen_low
 
 
 def worst_layers(
@@ -159,16 +172,20 @@ def explain(meter: ValueMeter, params: QParams | None, *, incoming_db: float, we
     causes = []
     if params is not None and meter.saturated_share > SATURATED_SHARE:
         causes.append(
-            f"{meter.saturated_share:.1%} of its values lie outside the calibrated range "
+            f"{share(meter.saturated_share)} of its values lie outside the calibrated range "
             f"[{params.low:.4g}, {params.high:.4g}]: the calibration set did not show them"
         )
     if params is not None and meter.typical_steps < FEW_STEPS:
         causes.append(_explain_few_steps(meter, params))
-    if params is not None and (used := (meter.seen_high - meter.seen_low) / (params.high - params.low)) < UNUSED_RANGE:
-        zero = "it must hold 0" if not meter.seen_low <= 0 <= meter.seen_high else "it is shared, or set by outliers"
+    if params is not None and meter.used_range < UNUSED_RANGE:
+        why = (
+            "zero must be in it"
+            if meter.far_from_zero
+            else "outliers of the calibration set, or a shared scale, set it"
+        )
         causes.append(
-            f"only {max(used, 0):.0%} of its range [{params.low:.4g}, {params.high:.4g}] "
-            f"(zero point {int(params.zero_point)}) is used: {zero}"
+            f"{share(meter.used_range)} of its range [{params.low:.4g}, {params.high:.4g}] "
+            f"(zero point {int(params.zero_point)}) is used: {why}"
         )
     if weights_db < WEAK_WEIGHTS_DB and weights_db < incoming_db + 6:
         causes.append(f"its int8 weights hold only {weights_db:.1f} dB of the float weights")

@@ -7,7 +7,7 @@ is between values of the same graph output.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgekit.check.signal import to_integers, to_reals, to_stored
 from edgekit.errors import CheckError, EdgekitError
@@ -63,6 +63,16 @@ def open_subject(artifact: Artifact, quantized: QuantizedGraph, *, optimize: boo
     except EdgekitError as error:
         return str(error)
     return Subject(artifact, session, quantized)
+
+
+def as_loaded(subject: Subject) -> Artifact:
+    """The artifact with its border as the runtime sees it: stored types, axis order and batch axis of this file."""
+    graph = subject.quantized.graph
+    return replace(
+        subject.artifact,
+        inputs=tuple(spec for _, spec in match(graph.inputs, subject.session.inputs)),
+        outputs=tuple(spec for _, spec in match(graph.outputs, subject.session.outputs)),
+    )
 
 
 def match(names: Sequence[str], specs: Sequence[TensorSpec]) -> list[tuple[str, TensorSpec]]:

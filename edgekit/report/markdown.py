@@ -131,7 +131,7 @@ def _machine(report: Report) -> Iterator[str]:
     yield f"edgekit {report.version}, {runtimes}."
     if report.seconds:
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.seconds.items())
-        yield f"Took {duration(sum(report.seconds.values()))}: {stages}."
+        yield f"Wall time (a stage inside another counts in both): {stages}."
 
 
 def _list_findings(findings: Iterable[Finding], *, empty: str) -> Iterator[str]:
@@ -140,9 +140,15 @@ def _list_findings(findings: Iterable[Finding], *, empty: str) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    message = finding.message[:1].upper() + finding.message[1:]
-    hint = f" *{_escape(finding.hint[:1].upper() + finding.hint[1:])}.*" if finding.hint else ""
-    return f"- **{finding.severity.value}** `{finding.code}` {_escape(message)}.{hint}"
+    hint = f" *{_escape(_sentence(finding.hint))}*" if finding.hint else ""
+    return f"- **{finding.severity.value}** `{finding.code}` {_escape(_sentence(finding.message))}{hint}"
+
+
+def _sentence(text: str) -> str:
+    """Capital and full stop, unless it begins with the name of a file or a module."""
+    first = text.split(" ", 1)[0]
+    begun = text[:1].upper() + text[1:] if first.isalpha() else text
+    return begun if begun.endswith((".", "?", "!")) else f"{begun}."
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from edgekit.report.files import MARKDOWN_NAME
 from edgekit.report.tables import NONE, Table, tabulate_files, tabulate_layers
 from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding, Severity
@@ -56,12 +57,18 @@ def show_files(table: Table, console: Console) -> None:
 
 
 def show_findings(findings: Iterable[Finding], console: Console) -> None:
-    """One paragraph each: how grave in words, what was found, what to do."""
-    for finding in findings:
+    """One paragraph each for errors and warnings: how grave in words, what was found, what to do. Notes are counted."""
+    found = list(findings)
+    notes = sum(finding.severity is Severity.NOTE for finding in found)
+    for finding in found:
+        if finding.severity is Severity.NOTE:
+            continue
         line = Text.assemble((f"{finding.severity.value}: ", _STYLES[finding.severity]), finding.message)
         console.print(line)
         if finding.hint:
             console.print(Padding(Text(f"-> {finding.hint}", "dim"), (0, 0, 0, 2)))
+    if notes:
+        console.print(Text(f"{notes} note{'s' * (notes > 1)} more in {MARKDOWN_NAME}", _STYLES[Severity.NOTE]))
 
 
 def _show_layers(report: Report, console: Console) -> None:

@@ -56,7 +56,7 @@ def _gain(report: Report, running: list[ArtifactCheck]) -> str:
     elif signal is not None:
         parts.append(f"holds {decibels(signal.sqnr_db)} of its output")
     if best.latency is not None:
-        parts.append(f"takes {best.latency.ratio.estimate:.2f} of float's time")
+        parts.append(f"takes {best.latency.ratio.estimate:.2f} of the float ONNX file's time")
     if best.accuracy is not None:
         points = best.accuracy.difference.estimate * 100
         parts.append(f"is {points:+.1f} points in accuracy ({best.accuracy.samples} labelled samples)")

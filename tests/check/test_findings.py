@@ -28,6 +28,7 @@ FUSION = Fusion(planned_int8=10, planned_float=0, int8=10, float=0, conversions=
 LATENCY = Latency(5.0, 10.0, Interval(0.5, 0.48, 0.52), "onnx-fp32", 30, 1)
 SIGNAL = Signal(20, 25.0, (OutputSignal("y", 25.0, None),), wilson(20, 20))
 NAMES = {"onnx-fp32": "model.fp32.onnx", "onnx-int8": "model.int8.onnx", "tflite-int8": "model.int8.tflite"}
+NAMES["onnx-x86"] = "model.x86.int8.onnx"
 
 
 def entry(format="onnx-int8", **changes):
@@ -156,11 +157,28 @@ def test_a_tie_with_float_is_a_note():
     assert one(judge(evidence(entry(latency=tie))), "int8-not-faster").severity is Severity.NOTE
 
 
+def test_the_canonical_file_may_be_slow_where_another_is_meant():
+    slow = Latency(20.0, 10.0, Interval(2.0, 1.9, 2.1), "onnx-fp32", 30, 1)
+    alone = one(judge(evidence(entry(latency=slow))), "int8-slower-than-float")
+    beside = one(judge(evidence(entry(latency=slow), entry("onnx-x86"))), "int8-slower-than-float")
+    on_arm = replace(AVX2, isa=("asimd",), system="Linux aarch64")
+    arm = one(judge(evidence(entry(latency=slow), entry("onnx-x86"), machine=on_arm)), "int8-slower-than-float")
+    assert [alone.severity, beside.severity, arm.severity] == [Severity.WARNING, Severity.NOTE, Severity.WARNING]
+    assert "model.x86.int8.onnx" in beside.hint
+    assert "dot-product" in arm.message
+
+
+def test_tiny_models_pay_at_the_border():
+    slow = Latency(0.08, 0.04, Interval(2.0, 1.9, 2.1), "onnx-fp32", 30, 1)
+    assert "so small" in one(judge(evidence(entry(latency=slow))), "int8-slower-than-float").message
+
+
 def test_qoperator_and_undelegated_tflite_explain_themselves():
     slow = Latency(20.0, 10.0, Interval(2.0, 1.9, 2.1), "onnx-fp32", 30, 1)
     audit = one(judge(evidence(entry("onnx-qop", latency=slow))), "int8-slower-than-float")
     lite = entry("tflite-int8", latency=slow, fusion=replace(FUSION, delegated=0))
-    assert "for audits" in audit.message
+    assert "QOperator" in audit.message
+    assert audit.severity is Severity.NOTE
     assert "XNNPACK takes none" in one(judge(evidence(lite)), "int8-slower-than-float").message
 
 
@@ -169,11 +187,23 @@ def test_file_not_smaller(ratio, fires):
     assert ("file-not-smaller" in codes(judge(evidence(entry(size_ratio=ratio))))) == fires
 
 
+def test_files_with_the_same_fault_are_told_together():
+    poor = replace(SIGNAL, outputs=(OutputSignal("y", 4.0, None),), top1_agreement=wilson(12, 20))
+    entries = (entry(signal=poor, size_ratio=1.2), entry("tflite-int8", signal=poor, size_ratio=1.3))
+    found = judge(evidence(*entries))
+    assert sorted(codes(found)) == ["file-not-smaller", "low-agreement", "low-sqnr"]
+    for finding in found:
+        assert "model.int8.onnx" in finding.message
+        assert "model.int8.tflite" in finding.message
+    assert "120.0 %" in one(found, "file-not-smaller").message
+    assert "130.0 %" in one(found, "file-not-smaller").message
+
+
 def test_file_not_smaller_knows_why():
     few = one(judge(evidence(entry(size_ratio=1.4))), "file-not-smaller")
     kept = one(judge(evidence(entry(size_ratio=1.4), float_bytes=900)), "file-not-smaller")
     assert "few weights" in few.message
-    assert "900 B of its constants stay float" in kept.message
+    assert "900 B of the constants stay float" in kept.message
 
 
 def test_islands_are_grouped_by_reason():
