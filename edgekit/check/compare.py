@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from edgekit.check.accuracy import PairedCounter
+from edgekit.check.case import QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
 from edgekit.check.differences import first_difference
 from edgekit.check.evidence import Bound, Evidence
 from edgekit.check.findings import judge
@@ -26,13 +25,12 @@ from edgekit.check.machine import describe_machine
 from edgekit.check.signal import find_logits, top1
 from edgekit.check.subject import Subject, as_loaded, open_subject
 from edgekit.check.taps import tap_int8, tap_tflite
-from edgekit.errors import CheckError, EdgekitError
+from edgekit.errors import EdgekitError
 from edgekit.runtime.reference import ReferenceSession
 from edgekit.types.artifact import FLOAT, Artifact, Format
 from edgekit.types.finding import Finding
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.qparams import Array
 from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Fusion, Latency, LayerQuality, LsbGap
 from edgekit.types.samples import Samples
 
@@ -40,9 +38,6 @@ KEPT_SAMPLES = 4
 """Samples kept in memory, for latency and the worst layers."""
 _WALK, _REFERENCE, _LATENCY = 0.4, 0.15, 0.2
 """Shares of the time budget; loading, fused graphs and worst layers take the rest."""
-_QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86")
-
-Sample = Mapping[str, Array]
 
 
 def compare(
@@ -70,8 +65,8 @@ def compare(
     """
     start = time.perf_counter()
     progress = progress or Silent()
-    case = _load(artifacts, quantized)
-    kept = list(itertools.islice(held_back, KEPT_SAMPLES)) or [_zeros(quantized)]
+    case = load_case(artifacts, quantized)
+    kept = list(itertools.islice(held_back, KEPT_SAMPLES)) or [make_zeros(quantized)]
     outcome = _walk(case, held_back, budget_seconds, progress)
     measured = _Measured(
         outcome=outcome,
@@ -89,12 +84,8 @@ def compare(
         entries=entries,
         pairs=pairs,
         layers=layers,
-        islands=tuple(
-            (node.label, quantized.islands[node.name])
-            for node in quantized.graph.nodes
-            if node.name in quantized.islands
-        ),
-        float_bytes=_float_bytes(quantized),
+        islands=list_islands(quantized),
+        float_bytes=count_float_bytes(quantized),
         kernels=outcome.kernels,
     )
     return CheckReport(
@@ -110,21 +101,6 @@ def compare(
 
 
 @dataclass(frozen=True)
-class _Case:
-    """The files, loaded where that was possible."""
-
-    artifacts: tuple[Artifact, ...]
-    quantized: QuantizedGraph
-    exact: Subject
-    subjects: Mapping[Format, Subject]
-    errors: Mapping[Format, str]
-
-    def path_of(self, formats: Sequence[Format]) -> Subject | None:
-        """The first loaded subject among `formats`."""
-        return next((self.subjects[name] for name in formats if name in self.subjects), None)
-
-
-@dataclass(frozen=True)
 class _Measured:
     """What was measured, by format."""
 
@@ -134,28 +110,8 @@ class _Measured:
     accuracies: Mapping[Format, Accuracy]
 
 
-def _load(artifacts: Sequence[Artifact], quantized: QuantizedGraph) -> _Case:
-    ordered = sorted(artifacts, key=lambda artifact: artifact.format != FLOAT)
-    if not ordered or ordered[0].format != FLOAT:
-        raise CheckError(
-            f"asked to compare {len(ordered)} files with the float model: there is no {FLOAT} file among them",
-            hint="write the float file too; it may be deleted after the check",
-        )
-    opened = {artifact.format: open_subject(artifact, quantized) for artifact in ordered}
-    exact = opened.pop(FLOAT)
-    if isinstance(exact, str):
-        raise CheckError(f"the float file {ordered[0].path.name} does not run: {exact}")
-    return _Case(
-        artifacts=tuple(ordered),
-        quantized=quantized,
-        exact=exact,
-        subjects={name: found for name, found in opened.items() if not isinstance(found, str)},
-        errors={name: found for name, found in opened.items() if isinstance(found, str)},
-    )
-
-
-def _walk(case: _Case, held_back: Samples, budget_seconds: float, progress: Progress) -> Outcome:
-    qdq = case.path_of(_QDQ)
+def _walk(case: Case, held_back: Samples, budget_seconds: float, progress: Progress) -> Outcome:
+    qdq = case.first_of(QDQ)
     plain = open_subject(qdq.artifact, case.quantized, optimize=False) if qdq else None
     walk = HeldBackWalk(
         case.exact,
@@ -172,7 +128,7 @@ def _walk(case: _Case, held_back: Samples, budget_seconds: float, progress: Prog
         )
 
 
-def _read_fusions(case: _Case, progress: Progress) -> dict[Format, Fusion]:
+def _read_fusions(case: Case, progress: Progress) -> dict[Format, Fusion]:
     found: dict[Format, Fusion] = {}
     with progress.stage("read executed graphs", len(case.subjects)) as stage:
         for name, subject in case.subjects.items():
@@ -182,7 +138,7 @@ def _read_fusions(case: _Case, progress: Progress) -> dict[Format, Fusion]:
     return found
 
 
-def _measure_latency(case: _Case, sample: Sample, seconds: float, progress: Progress) -> dict[str, Latency]:
+def _measure_latency(case: Case, sample: Sample, seconds: float, progress: Progress) -> dict[str, Latency]:
     def runner(subject: Subject) -> Callable[[], object]:
         feeds = subject.feeds(sample)
         return lambda: subject.session.run(feeds)
@@ -201,7 +157,7 @@ def _runs(subject: Subject, sample: Sample) -> bool:
     return True
 
 
-def _measure_accuracy(case: _Case, evaluation: Samples | None, progress: Progress) -> dict[Format, Accuracy]:
+def _measure_accuracy(case: Case, evaluation: Samples | None, progress: Progress) -> dict[Format, Accuracy]:
     graph = case.quantized.graph
     logits, _ = find_logits([graph.spec(name) for name in graph.outputs])
     labels = evaluation.labels() if evaluation is not None else None
@@ -224,9 +180,9 @@ def _measure_accuracy(case: _Case, evaluation: Samples | None, progress: Progres
 
 
 def _rate_layers(
-    case: _Case, samples: Sequence[Sample], progress: Progress
+    case: Case, samples: Sequence[Sample], progress: Progress
 ) -> tuple[tuple[LayerQuality, ...], tuple[Finding, ...]]:
-    qdq = case.path_of(_QDQ)
+    qdq = case.first_of(QDQ)
     if qdq is None:
         return (), ()
     with progress.stage("rate layers"):
@@ -238,9 +194,9 @@ def _rate_layers(
             return (), (note,)
 
 
-def _locate(gap: LsbGap, case: _Case, samples: Sequence[Sample]) -> LsbGap:
+def _locate(gap: LsbGap, case: Case, samples: Sequence[Sample]) -> LsbGap:
     """Give a gap between a TFLite and an ONNX file its address, when it is beyond the bound."""
-    bound, qdq = Bound(), case.path_of(_QDQ)
+    bound, qdq = Bound(), case.first_of(QDQ)
     tflite = next((subject for subject in case.subjects.values() if subject.artifact.is_tflite), None)
     formats = {gap.first, gap.second}
     if bound.holds(gap) or qdq is None or tflite is None or tflite.artifact.format not in formats:
@@ -258,7 +214,7 @@ def _locate(gap: LsbGap, case: _Case, samples: Sequence[Sample]) -> LsbGap:
     return replace(gap, where=where)
 
 
-def _entry(artifact: Artifact, case: _Case, measured: _Measured) -> ArtifactCheck:
+def _entry(artifact: Artifact, case: Case, measured: _Measured) -> ArtifactCheck:
     name = artifact.format
     float_bytes = case.exact.artifact.size_bytes
     subject = case.exact if name == FLOAT else case.subjects.get(name)
@@ -272,17 +228,6 @@ def _entry(artifact: Artifact, case: _Case, measured: _Measured) -> ArtifactChec
         latency=measured.latencies.get(name),
         accuracy=measured.accuracies.get(name),
     )
-
-
-def _zeros(quantized: QuantizedGraph) -> Sample:
-    """A stand-in for timing when nothing was held back; zero is a valid index, too."""
-    graph = quantized.graph
-    return {name: np.zeros(graph.shape(name), graph.dtype(name)) for name in graph.inputs}
-
-
-def _float_bytes(quantized: QuantizedGraph) -> int:
-    constants = quantized.graph.constants.items()
-    return sum(array.nbytes for name, array in constants if name not in quantized.integers and array.dtype.kind == "f")
 
 
 def _note_labels(quantized: QuantizedGraph, evaluation: Samples | None) -> tuple[Finding, ...]:
