@@ -1,0 +1,115 @@
+"""A float Graph as a torch module, so that gradients flow from any of its values back to its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import ShrinkError
+from edgekit.shrink.synthesis.torch_operators import FUNCTIONS
+from edgekit.types.graph import Graph, Node
+
+
+class TorchExecutor(nn.Module):
+    """Runs a float Graph with torch functions, at any batch size where the graph allows it.
+
+    Attributes:
+        graph: The graph, cut after the last value that is asked for.
+        wanted: The values `forward` returns.
+    """
+
+    def __init__(self, graph: Graph, wanted: Sequence[str] = (), *, before_clamp: bool = False) -> None:
+        """Prepare a run.
+
+        Args:
+            graph: A float graph in the dialect.
+            wanted: Values to return; without any, the graph's outputs.
+            before_clamp: Return them as they are before the clamp of their node: what a BatchNorm's statistics mean.
+
+        Raises:
+            ShrinkError: A value that the graph does not have, or an operator outside the dialect.
+        """
+        super().__init__()
+        self.wanted = tuple(wanted or graph.outputs)
+        unknown = [name for name in self.wanted if name not in graph.values]
+        if unknown:
+            raise ShrinkError(f"graph '{graph.name}' has no value {', '.join(unknown)}")
+        self.graph = _needed_part(graph, self.wanted)
+        foreign = sorted({node.op for node in self.graph.nodes} - set(FUNCTIONS))
+        if foreign:
+            raise ShrinkError(f"graph '{graph.name}' has operators outside the dialect: {', '.join(foreign)}")
+        self._before_clamp = before_clamp
+        self._slots: dict[str, str] = {}
+        for index, name in enumerate(dict.fromkeys(key for node in self.graph.nodes for key in node.inputs)):
+            if name in graph.constants:
+                self._slots[name] = f"constant_{index}"
+                self.register_buffer(f"constant_{index}", torch.from_numpy(np.array(graph.constants[name])))
+        self._last_use = _last_uses(self.graph.nodes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run once.
+
+        Args:
+            inputs: input name -> tensor of the input's shape and dtype; the batch axes of `graph.batch_axes` may have
+                any one size.
+
+        Returns:
+            value name -> tensor, for every wanted value.
+        """
+        held = dict(inputs)
+        held.update((name, self.get_buffer(slot)) for name, slot in self._slots.items())
+        found = {name: held[name] for name in self.wanted if name in held}
+        batch = self._batch(inputs)
+        for index, node in enumerate(self.graph.nodes):
+            results = FUNCTIONS[node.op](
+                _at_batch(node, self.graph, batch), [held[name] for name in node.inputs if name]
+            )
+            for name, result in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=True):
+                clamped = result if node.clamp is None else result.clamp(*node.clamp)
+                held[name] = clamped
+                if name in self.wanted:
+                    found[name] = result if self._before_clamp else clamped
+            for name in self._last_use.get(index, ()):
+                held.pop(name, None)
+        return found
+
+    def _batch(self, inputs: Mapping[str, Tensor]) -> int:
+        for name, axis in self.graph.batch_axes.items():
+            if name in inputs:
+                return inputs[name].shape[axis] // self.graph.values[name].shape[axis]
+        return 1
+
+
+def _needed_part(graph: Graph, wanted: Sequence[str]) -> Graph:
+    """The graph without the nodes that none of `wanted` depends on."""
+    needed, kept = set(wanted), []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return replace(graph, nodes=tuple(reversed(kept)), outputs=tuple(wanted))
+
+
+def _last_uses(nodes: Sequence[Node]) -> dict[int, list[str]]:
+    """node index -> values that no later node reads."""
+    last: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        last.update((name, index) for name in (*node.inputs, *node.outputs) if name)
+    found: dict[int, list[str]] = {}
+    for name, index in last.items():
+        found.setdefault(index, []).append(name)
+    return found
+
+
+def _at_batch(node: Node, graph: Graph, batch: int) -> Node:
+    """The node with a static target shape scaled to the batch."""
+    axis = graph.batch_axes.get(node.outputs[0])
+    if batch == 1 or axis is None or node.op not in ("Reshape", "Expand"):
+        return node
+    shape = list(node.attributes["shape"])
+    shape[axis] *= batch
+    return replace(node, attributes={**node.attributes, "shape": tuple(shape)})
