@@ -20,7 +20,7 @@ from edgekit.testing.case import Case
 from edgekit.testing.single_op import catalogue
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.operators import OPERATORS
-from edgekit.types.qparams import Array
+from edgekit.types.qparams import Array, QParams
 
 LSB_BOUNDS: Mapping[str, int] = {name: 1 for name in OPERATORS} | {}
 """operator -> most steps of its output scale that a runtime may differ from the reference by."""
@@ -69,7 +69,13 @@ def check_exporter(
 
 
 def check_case(
-    case: Case, write: Write, open_session: Callable[[Path], Session], *, suffix: str = "", limit: float
+    case: Case,
+    write: Write,
+    open_session: Callable[[Path], Session],
+    *,
+    suffix: str = "",
+    limit: float,
+    io: str = "float",
 ) -> float:
     """Write, run and compare one case.
 
@@ -79,6 +85,7 @@ def check_case(
         open_session: Opens it.
         suffix: File name ending.
         limit: Largest difference allowed in steps.
+        io: Borders of the file: "float", or "int8" for the integers themselves.
 
     Returns:
         The difference, as `difference` measures it.
@@ -88,13 +95,26 @@ def check_case(
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"case{suffix}"
-        write(case.quantized, path, io="float", metadata={})
-        results = open_session(path).run(case.feeds)
+        write(case.quantized, path, io=io, metadata={})
+        session, table = open_session(path), case.quantized.qparams
+        if io == "float":
+            results = session.run(case.feeds)
+        else:
+            stored = session.run({name: _stored(table.get(name), array) for name, array in case.feeds.items()})
+            results = {name: _reals(table.get(name), array) for name, array in stored.items()}
     expected = ReferenceSession(case.quantized).run(case.feeds)
     measured = difference(case.quantized, results, expected)
     if measured > limit:
         raise ParityError(f"{case.label} differs from the reference in LSB", measured=measured, limit=limit)
     return measured
+
+
+def _stored(qparams: QParams | None, array: Array) -> Array:
+    return array if qparams is None else qparams.quantize(array)
+
+
+def _reals(qparams: QParams | None, array: Array) -> Array:
+    return array if qparams is None else qparams.dequantize(array)
 
 
 def difference(quantized: QuantizedGraph, results: Mapping[str, Array], expected: Mapping[str, Array]) -> float:

@@ -17,6 +17,8 @@ from edgekit.types.operators import OPERATORS, Rule
 
 Draw = st.DrawFn
 SEEDS = st.integers(0, 2**20)
+ISLANDS = st.sampled_from([False, False, False, False, True])
+"""Whether a linear operator computes in float with int8 weights."""
 CLAMPS = st.sampled_from([None, RELU, RELU6])
 UNARY_FLOAT = ("Exp", "Log", "Sqrt", "Abs", "Neg", "Sin", "Cos", "Floor", "Ceil", "Round", "Reciprocal")
 BINARY_FLOAT = ("Div", "Pow", "Max", "Min")
@@ -51,6 +53,7 @@ def conv_cases(draw: Draw) -> Case:
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
         wide=draw(st.booleans()),
+        island=draw(ISLANDS),
     )
 
 
@@ -72,6 +75,7 @@ def conv_transpose_cases(draw: Draw) -> Case:
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
         wide=draw(st.booleans()),
+        island=draw(ISLANDS),
     )
 
 
@@ -85,6 +89,7 @@ def gemm_cases(draw: Draw) -> Case:
         bias=draw(st.booleans()),
         clamp=draw(CLAMPS),
         wide=draw(st.booleans()),
+        island=draw(ISLANDS),
     )
 
 

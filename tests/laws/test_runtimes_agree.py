@@ -34,6 +34,7 @@ class Route:
     open: Callable[[Path], Session]
     suffix: str
     is_float: bool = False
+    io: str = "float"
 
 
 def _write_uint8(quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
@@ -46,6 +47,9 @@ ROUTES = {
     "onnx-qdq-unoptimized": Route(onnx_qdq.write, lambda path: open_onnx(path, optimize=False), ".onnx"),
     "onnx-uint8": Route(_write_uint8, open_onnx, ".onnx"),
     "onnx-qoperator": Route(onnx_qop.write, open_onnx, ".onnx"),
+    "onnx-qdq-integers": Route(onnx_qdq.write, open_onnx, ".onnx", io="int8"),
+    "tflite-fp32": Route(export.write, open_tflite, ".tflite", is_float=True),
+    "tflite-integers": Route(export.write, open_tflite, ".tflite", io="int8"),
     "tflite-xnnpack": Route(export.write, open_tflite, ".tflite"),
     "tflite-kernels": Route(export.write, lambda path: open_tflite(path, delegate=False), ".tflite"),
 }
@@ -56,11 +60,11 @@ ROUTES = {
 def test_file_equals_reference(route: str, op: str) -> None:
     way = ROUTES[route]
 
-    @settings(max_examples=6)
+    @settings(max_examples=5)
     @given(strategies.cases(op))
     def holds(case: Case) -> None:
         if way.is_float:
             case = replace(case, quantized=as_float(case.quantized.graph))
-        check_case(case, way.write, way.open, suffix=way.suffix, limit=LSB_BOUNDS[op])
+        check_case(case, way.write, way.open, suffix=way.suffix, limit=LSB_BOUNDS[op], io=way.io)
 
     holds()

@@ -51,7 +51,10 @@ def test_a_batch_of_three_is_three_runs(op: str) -> None:
         )
         for name, array in together.items():
             apart = np.concatenate([session.run_integers(feeds)[name] for feeds in singles])
-            np.testing.assert_array_equal(array, apart)
+            if array.dtype == np.float32:  # an island: BLAS sums in another order at another size
+                np.testing.assert_allclose(array, apart, rtol=1e-5, atol=1e-5 * float(np.abs(apart).max()))
+            else:
+                np.testing.assert_array_equal(array, apart)
 
     holds()
 
