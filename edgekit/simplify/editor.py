@@ -117,11 +117,12 @@ class Editor:
             Names of its results.
         """
         name = self._fresh(f"{like.name}/{op}" if not like.name.endswith(f"/{op}") else like.name)
-        names = tuple(self._fresh(name) for _ in outputs)
-        for value, (shape, dtype) in zip(names, outputs, strict=True):
-            self.values[value] = Value(value, tuple(shape), dtype)
-        self._link(Node(name, op, tuple(inputs), names, dict(attributes or {}), like.module))
-        return names
+        names: list[str] = []
+        for shape, dtype in outputs:
+            names.append(self._fresh(name))
+            self.values[names[-1]] = Value(names[-1], tuple(shape), dtype)
+        self._link(Node(name, op, tuple(inputs), tuple(names), dict(attributes or {}), like.module))
+        return tuple(names)
 
     def add(
         self,

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.simplify.activations import drop_softplus_threshold
 from edgekit.simplify.affine_folding import fold_affine
 from edgekit.simplify.audit import audit
+from edgekit.simplify.batch import find_batch_axes
 from edgekit.simplify.batchnorm_folding import ChannelMoments, fold_batchnorm
 from edgekit.simplify.clamp import absorb_clamps
 from edgekit.simplify.duplicates import merge_duplicates
+from edgekit.simplify.gelu_recognition import find_gelu
+from edgekit.simplify.layer_norm_recognition import find_layer_norm
 from edgekit.simplify.layout_merging import merge_layout
 from edgekit.simplify.linear import matmuls_to_gemm
 from edgekit.simplify.naming import name_by_module
@@ -42,7 +46,16 @@ class Simplified:
     findings: tuple[Finding, ...]
 
 
-BEFORE_BATCHNORM: tuple[Pass, ...] = (translate, remove_noise, merge_layout, fold_padding)
+BEFORE_BATCHNORM: tuple[Pass, ...] = (
+    drop_softplus_threshold,
+    translate,
+    remove_noise,
+    merge_layout,
+    merge_duplicates,
+    find_gelu,
+    find_layer_norm,
+    fold_padding,
+)
 AFTER_BATCHNORM: tuple[Pass, ...] = (
     matmuls_to_gemm,
     find_global_pooling,
@@ -78,8 +91,9 @@ def simplify(path: Path, *, name: str, inputs: Sequence[TensorSpec] = ()) -> Sim
     for step in AFTER_BATCHNORM:
         graph = step(graph)
     audit(graph)
+    graph, batch_findings = find_batch_axes(graph)
     named = name_by_module(graph)
-    return Simplified(named, _statistics(graph, named, moments), findings)
+    return Simplified(named, _statistics(graph, named, moments), findings + batch_findings)
 
 
 def _statistics(graph: Graph, named: Graph, moments: Mapping[str, ChannelMoments]) -> tuple[BatchNormStatistics, ...]:

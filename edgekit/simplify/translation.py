@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgekit.errors import UnsupportedOpError
-from edgekit.simplify import arithmetic, linear, movement, reductions, windows
+from edgekit.simplify import activations, arithmetic, linear, movement, normalization, reductions, resizing, windows
 from edgekit.simplify.audit import REFUSED
 from edgekit.simplify.editor import Editor
 from edgekit.simplify.static_arguments import Translation
@@ -17,6 +17,9 @@ TRANSLATIONS: Mapping[str, Translation] = {
     **arithmetic.TRANSLATIONS,
     **reductions.TRANSLATIONS,
     **linear.TRANSLATIONS,
+    **activations.TRANSLATIONS,
+    **normalization.TRANSLATIONS,
+    **resizing.TRANSLATIONS,
 }
 """ONNX operator -> the function that puts dialect nodes in its place."""
 
