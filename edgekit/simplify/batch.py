@@ -164,7 +164,8 @@ def _reshaped(graph: Graph, node: Node, choice: Positions) -> list[Position]:
     position = choice[node.inputs[0]]
     before = prod(graph.shape(node.inputs[0])[: position.axis]) * position.outer
     shape = node.attributes["shape"]
-    alone, merged = [], []
+    alone: list[Position] = []
+    merged: list[Position] = []
     for axis, size in enumerate(shape):
         outer, rest = divmod(before, prod(shape[:axis]))
         if rest or outer > size or size % max(outer, 1):

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgekit.errors import UnsupportedOpError
-from edgekit.simplify import activations, arithmetic, linear, movement, normalization, reductions, resizing, windows
+from edgekit.simplify import (
+    activations,
+    arithmetic,
+    linear,
+    movement,
+    normalization,
+    recurrent,
+    reductions,
+    resizing,
+    windows,
+)
 from edgekit.simplify.audit import REFUSED
 from edgekit.simplify.editor import Editor
 from edgekit.simplify.static_arguments import Translation
@@ -20,6 +30,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     **activations.TRANSLATIONS,
     **normalization.TRANSLATIONS,
     **resizing.TRANSLATIONS,
+    **recurrent.TRANSLATIONS,
 }
 """ONNX operator -> the function that puts dialect nodes in its place."""
 
