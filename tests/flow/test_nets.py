@@ -1,0 +1,123 @@
+"""Every family of nets, from torch to files: parity in float, agreement of every int8 file with the reference."""
+
+import numpy as np
+import pytest
+
+from edgekit.emit.exporter import emit, float_artifact
+from edgekit.load.trace import trace
+from edgekit.runtime.litert import open_tflite
+from edgekit.runtime.ort import open_onnx
+from edgekit.runtime.reference import ReferenceSession
+from edgekit.shrink.quantization.observe import observe, observed_values
+from edgekit.shrink.quantization.quantize import quantize
+from edgekit.simplify.simplification import simplify
+from edgekit.testing.nets.table import NETS, build, sample_inputs
+
+FORMATS = ("onnx-int8", "onnx-x86", "onnx-qop", "tflite-int8")
+CALIBRATION, HELD_BACK = 32, 6
+
+LSB_BOUNDS = {
+    "unet": 6,  # two linear resizes, whose kernels interpolate in fixed point
+    "audio_1d": 3,
+    "silu_net": 4,  # the longest chain of products
+    "vit": 4,
+    "zoo_activations": 4,  # Gelu and HardSwish from tables and polynomials
+    "lstm": 4,
+    "lstm_stacked": 4,
+    "gru": 4,
+    "gru_bidirectional": 4,
+}
+"""Largest difference at the outputs, in steps of the output; 2 where a net is not listed."""
+
+LEAST_SQNR_DB = {"silu_net": 12.0, "lstm": 15.0, "lstm_stacked": 15.0, "gru": 15.0, "gru_bidirectional": 15.0}
+"""Signal to noise of int8 against float; 20 dB where a net is not listed."""
+
+
+class Flow:
+    """One net, taken through the stages once for all its tests."""
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.samples = sample_inputs(name, CALIBRATION + HELD_BACK)
+        self.held_back = self.samples[CALIBRATION:]
+        trace(build(name), NETS[name].inputs, folder / "traced.onnx")
+        self.simplified = simplify(folder / "traced.onnx", name=name)
+        self.graph = self.simplified.graph
+        self.traced = open_onnx(folder / "traced.onnx")
+        self.float_file = float_artifact(self.graph, folder / "model.fp32.onnx", metadata={})
+        tapped = open_onnx(self.float_file.path, taps=observed_values(self.graph))
+        self.quantized = quantize(self.graph, observe(tapped, self.graph, self.samples[:CALIBRATION]))
+        reference = ReferenceSession(self.quantized)
+        self.expected = [reference.run(sample) for sample in self.held_back]
+        self.folder = folder
+
+    def open(self, format):
+        path = self.folder / f"model.{format}"
+        emit(self.quantized, path, format=format, metadata={})
+        return open_tflite(path) if format.startswith("tflite") else open_onnx(path)
+
+
+@pytest.fixture(scope="module", params=NETS)
+def flow(request, tmp_path_factory):
+    return Flow(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_simplified_graph_computes_what_the_traced_model_computes(flow):
+    simplified = open_onnx(flow.float_file.path)
+    for sample in flow.samples[:3]:
+        before, after = flow.traced.run(sample), simplified.run(sample)
+        for name in flow.graph.outputs:
+            scale = max(1.0, float(np.abs(before[name]).max()))
+            np.testing.assert_allclose(after[name], before[name], atol=2e-5 * scale, rtol=1e-4)
+
+
+def test_every_node_names_a_torch_module(flow):
+    modules = {name for name, _ in build(flow.name).named_modules()}
+    for node in flow.graph.nodes:
+        assert node.module in modules, f"{node.name} names '{node.module}'"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_file_agrees_with_the_reference(flow, format):
+    session, bound = flow.open(format), LSB_BOUNDS.get(flow.name, 2)
+    gaps = []
+    for sample, expected in zip(flow.held_back, flow.expected, strict=True):
+        found = session.run(sample)
+        for name in flow.graph.outputs:
+            assert found[name].shape == expected[name].shape
+            params = flow.quantized.qparams.get(name)
+            step = 1.0 if params is None else float(params.scale)
+            gaps.append(np.abs(found[name].astype(np.float64) - expected[name]).ravel() / step)
+    worst = np.concatenate(gaps)
+    assert worst.max() <= bound + 1e-3
+    assert (worst <= 1 + 1e-3).mean() >= 0.9
+
+
+def test_int8_keeps_the_signal(flow):
+    session = open_onnx(flow.float_file.path)
+    signal = noise = 0.0
+    for sample, expected in zip(flow.held_back, flow.expected, strict=True):
+        exact = session.run(sample)
+        for name in flow.graph.outputs:
+            if name in flow.quantized.qparams:
+                signal += float((exact[name].astype(np.float64) ** 2).sum())
+                noise += float(((exact[name].astype(np.float64) - expected[name]) ** 2).sum())
+    if signal:
+        assert 10 * np.log10(signal / noise) >= LEAST_SQNR_DB.get(flow.name, 20.0)
+
+
+def test_nothing_is_left_in_float(flow):
+    assert not flow.quantized.islands
+
+
+def test_a_batch_of_two_is_two_runs(flow):
+    if not flow.graph.batch_axes:
+        assert "batch-fixed" in {finding.code for finding in flow.simplified.findings}
+        return
+    session = open_onnx(flow.float_file.path)
+    first, second = flow.samples[:2]
+    both = session.run({name: np.concatenate([first[name], second[name]]) for name in first})
+    for name in flow.graph.outputs:
+        axis = flow.graph.batch_axes[name]
+        alone = np.concatenate([session.run(sample)[name] for sample in (first, second)], axis=axis)
+        np.testing.assert_allclose(both[name], alone, atol=1e-4, rtol=1e-4)
