@@ -53,7 +53,8 @@ class LitertSession:
     Attributes:
         inputs: What `run` takes, in the model's axis order.
         outputs: What `run` returns.
-        taps: The inner values it returns besides, those of the asked ones that the file keeps.
+        taps: The inner values it returns besides: those of the asked ones that the file keeps (a reshape may have
+            been merged into its neighbour) and that are no outputs.
         metadata: Text that was given to the emitter.
     """
 
@@ -62,7 +63,9 @@ class LitertSession:
         self.metadata: dict[str, str] = dict(description.get("metadata", {}))
         self._inputs = _border(interpreter.get_input_details(), description.get("inputs", ()))
         self._outputs = _border(interpreter.get_output_details(), description.get("outputs", ()))
-        self._taps = _inner(interpreter, description.get("values", {}), taps)
+        outputs = {spec.name for spec in self._outputs}
+        inner = [tap for tap in dict.fromkeys(taps) if tap not in outputs]
+        self._taps = _inner(interpreter, description.get("values", {}), inner)
         self.inputs = tuple(self._inputs)
         self.outputs = tuple(self._outputs)
         self.taps = tuple(self._taps)

@@ -81,7 +81,9 @@ def prelu(lowering: Lowering, node: Node) -> None:
     shape = lowering.shape_of(stored.tensor)
     slope, qparams = lowering.contents(node.inputs[1], int8=int8)
     slope = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape).transpose(stored.permutation)
-    slope = np.broadcast_to(slope, (*slope.shape[:-1], shape[-1]))[0]
+    slope = np.broadcast_to(slope, (*slope.shape[:-1], shape[-1]))
+    while slope.ndim > 1 and slope.shape[0] == 1:
+        slope = slope[0]
     operand = lowering.array(slope, qparams=qparams, name=node.inputs[1], int8=int8)
     result = lowering.apply(
         "PRELU", [stored.tensor, operand], shape=shape, qparams=lowering.output_qparams(node, int8=int8)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgekit.emit.tflite.kernel_ranges import fits_kernel
 from edgekit.emit.tflite.layout import Permutation, channels_last, identity, merge_transpose, order, stored_shape
 from edgekit.emit.tflite.program import Program
 from edgekit.errors import EmitError
@@ -62,7 +63,9 @@ class Lowering:
     def is_int8(self, node: Node) -> bool:
         """Whether the node's arithmetic runs on int8 tensors."""
         row = OPERATORS[node.op]
-        return row.rule is not Rule.FLOAT and not row.float_inside and self.quantized.is_int8(node)
+        if row.rule is Rule.FLOAT or row.float_inside or not self.quantized.is_int8(node):
+            return False
+        return fits_kernel(self.quantized, node)
 
     def qparams(self, name: str) -> QParams:
         """The table's entry of a value.

@@ -33,20 +33,27 @@ def _full_rank(lowering: Lowering, tensor: int, shape: Sequence[int], permutatio
 
 
 def split(lowering: Lowering, node: Node) -> None:
-    """SPLIT into equal parts, SPLIT_V into others."""
+    """SPLIT into equal parts; others are STRIDED_SLICEs, which XNNPACK takes and SPLIT_V it does not."""
     stored = lowering.read(node.inputs[0], int8=lowering.is_int8(node))
     axis, sizes = stored.permutation.index(node.attributes["axis"]), node.attributes["split"]
     if len(set(sizes)) == 1:
         parts = split_evenly(lowering, stored.tensor, axis=axis, parts=len(sizes))
     else:
-        parts = _parts(lowering, stored.tensor, axis=axis, sizes=sizes)
-        options = schema.SplitVOptionsT()
-        options.numSplits = len(sizes)
-        operands = [stored.tensor, lowering.integers(sizes), lowering.array(np.array(axis, np.int32))]
-        lowering.program.operation("SPLIT_V", operands, outputs=parts, options=options)
+        parts = _pieces(lowering, stored.tensor, axis=axis, sizes=sizes)
     for name, part in zip(node.outputs, parts, strict=True):
         if name:
             lowering.publish(name, part, stored.permutation, clamp=node.clamp)
+
+
+def _pieces(lowering: Lowering, tensor: int, *, axis: int, sizes: Sequence[int]) -> list[int]:
+    shape = lowering.shape_of(tensor)
+    found, place = [], 0
+    for size in sizes:
+        starts, ends = [0] * len(shape), list(shape)
+        starts[axis], ends[axis] = place, place + size
+        found.append(sliced(lowering, tensor, starts, ends))
+        place += size
+    return found
 
 
 def slice_(lowering: Lowering, node: Node) -> None:

@@ -56,7 +56,7 @@ def padded(lowering: Lowering, tensor: int, pads: Pads, *, value: float = 0.0) -
 
 
 def padded_axes(lowering: Lowering, tensor: int, pads: Pads, *, value: float = 0.0) -> int:
-    """PAD (0.0, the zero point in int8) or PADV2 over every stored axis."""
+    """PAD over every stored axis, whose filler in int8 is the zero point; PADV2 where `value` is another integer."""
     shape = [size + before + after for size, (before, after) in zip(lowering.shape_of(tensor), pads, strict=True)]
     paddings = lowering.array(np.array(pads, np.int32))
     if value == 0.0:
@@ -66,6 +66,8 @@ def padded_axes(lowering: Lowering, tensor: int, pads: Pads, *, value: float = 0
     filler = np.array([value], np.float32)
     if qparams is not None:
         filler = qparams.quantize(np.clip(filler, qparams.low, qparams.high))
+        if filler[0] == qparams.zero_point:
+            return padded_axes(lowering, tensor, pads)
     elif stored.dtype != "float32":
         filler = filler.astype(stored.dtype)
     operand = lowering.array(filler, qparams=qparams)

@@ -67,7 +67,7 @@ ROWS: dict[str, Row] = {
     "ReduceMax": Row(reductions.reduction("REDUCE_MAX", keeps_scale=True), "REDUCE_MAX"),
     "ReduceSum": Row(reductions.reduction("SUM"), "SUM"),
     "Concat": Row(movement.concat, "CONCATENATION"),
-    "Split": Row(movement.split, "SPLIT or SPLIT_V"),
+    "Split": Row(movement.split, "SPLIT, or STRIDED_SLICE for unequal parts"),
     "Slice": Row(movement.slice_, "STRIDED_SLICE", limits.window_rank),
     "Pad": Row(movement.pad, "PAD, PADV2, MIRROR_PAD, or GATHER of edge rows", limits.pad),
     "Reshape": Row(reshaping.reshape, "RESHAPE, with a TRANSPOSE before it where the stored order needs one"),
