@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,21 +87,57 @@ def trace(module: nn.Module, inputs: Sequence[TensorSpec], path: Path) -> Traced
 def trace_call(module: nn.Module, call: Call, path: Path, *, findings: tuple[Finding, ...] = ()) -> Traced:
     """Write a module that is already in eval mode, given the arguments of one call; see `trace`."""
     results = run(module, call)
-    with silence():
-        try:
+    try:
+        with silence():
             program = torch.export.export(module, call.args, call.kwargs)
-        except Exception as error:  # whatever the traced code and torch's tracer raise
-            raise ModelLoadError(
-                f"torch.export cannot follow {type(module).__name__}: {first_line(error)}",
-                hint="control flow that depends on tensor values cannot be exported; hand over an ONNX file instead",
-            ) from error
+    except Exception as error:  # whatever the traced code and torch's tracer raise
+        raise ModelLoadError(
+            f"torch.export cannot follow {type(module).__name__}: {first_line(error)}",
+            hint="control flow that depends on tensor values cannot be exported; hand over an ONNX file instead",
+        ) from error
+    return finish(convert(program), call, results, path, findings=findings)
+
+
+def convert(program: torch.export.ExportedProgram) -> onnx_ir.Model:
+    """From an exported program to ONNX in memory: operators as the exporter gives them, constants folded.
+
+    Raises:
+        UnsupportedOpError: Operators without an ONNX form; all are listed.
+        ModelLoadError: The exporter failed otherwise.
+    """
+    with silence():
         try:
             exported = torch.onnx.export(program, dynamo=True, opset_version=OPSET, optimize=False, verbose=False)
         except Exception as error:  # torch.onnx raises many classes, few of them public
             raise export_error(error, program) from error
         assert exported is not None
         model = exported.model
-        _fold(model)
+        for node in model.graph.all_nodes():
+            node.metadata_props[MODULE_KEY] = _module_path(node.metadata_props.get(SCOPES_KEY, ""))
+        fold(model)
+    return model
+
+
+def finish(
+    model: onnx_ir.Model,
+    call: Call,
+    results: Mapping[str, Tensor],
+    path: Path,
+    *,
+    findings: tuple[Finding, ...] = (),
+) -> Traced:
+    """Name the border, write the file, and compare it with what the source gave.
+
+    Args:
+        model: Its nodes carry `MODULE_KEY`.
+        call: The arguments the source was run on; their specs name the inputs.
+        results: What it gave: output name -> tensor, in order.
+        path: The .onnx file to write.
+        findings: Handed through.
+
+    Raises:
+        ParityError: The file computes something else.
+    """
     _rename(model, [spec.name for spec in call.specs], list(results))
     _clean_metadata(model)
     save(model, path)
@@ -196,7 +232,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             child.training = training
 
 
-def _fold(model: onnx_ir.Model) -> None:
+def fold(model: onnx_ir.Model) -> None:
     """Inline functions and fold constants; no rewrite that merges operators."""
     passes.InlinePass()(model)
     onnxscript.optimizer.fold_constants(model)
@@ -235,7 +271,7 @@ def _clean_metadata(model: onnx_ir.Model) -> None:
     model.graph.metadata_props.clear()
     model.doc_string = model.graph.doc_string = None
     for node in model.graph.all_nodes():
-        path = _module_path(node.metadata_props.get(SCOPES_KEY, ""))
+        path = node.metadata_props.get(MODULE_KEY, "")
         node.metadata_props.clear()
         node.metadata_props[MODULE_KEY] = path
         node.doc_string = None
@@ -255,4 +291,5 @@ def _module_path(scopes: str) -> str:
         parts = ast.literal_eval(scopes)
     except (ValueError, SyntaxError):
         return ""
-    return str(parts[-2]) if isinstance(parts, list) and len(parts) > 1 else ""
+    path = str(parts[-2]) if isinstance(parts, list) and len(parts) > 1 else ""
+    return "" if path.startswith("_empty_nn_module_stack") else path  # what torch writes where it knows no module

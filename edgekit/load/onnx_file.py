@@ -1,0 +1,152 @@
+"""ONNX files of the user: validated, open sizes frozen, old opsets converted; weights are not read to do so.
+
+Only the graph is parsed. External weights are linked, not copied, so a model of many gigabytes costs little here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.inliner
+import onnx.version_converter
+
+from edgekit.errors import ModelLoadError, UnsupportedOpError
+from edgekit.load.external_data import all_nodes, check_external, external_tensors, place_beside
+from edgekit.load.onnx_sizes import freeze_sizes
+from edgekit.load.parity import compare
+from edgekit.load.protobuf import PROTOBUF_LIMIT, read_proto
+from edgekit.load.quiet import first_line
+from edgekit.load.trace import Traced
+from edgekit.runtime.ort import open_onnx
+from edgekit.types.finding import Finding, Severity
+from edgekit.types.qparams import Array
+from edgekit.types.spec import TensorSpec
+
+OLDEST_OPSET = 18
+_DOMAINS = ("", "ai.onnx")
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+
+
+def freeze_onnx(path: Path, inputs: Sequence[TensorSpec], target: Path) -> Traced:
+    """Validate a float ONNX file and write it with static input shapes.
+
+    Args:
+        path: The file; its external data must lie in its folder.
+        inputs: Sizes of open dimensions; an open batch (axis 0) becomes 1 without being told.
+        target: The .onnx file to write.
+
+    Raises:
+        ModelLoadError: Damaged, quantized, external data missing or outside, sizes open or contradictory, or ONNX
+            Runtime cannot run it.
+        UnsupportedOpError: Operators of custom domains, all of them listed.
+        ParityError: The converted file computes something else.
+    """
+    model = read_proto(path)
+    _refuse(path, model)
+    files = check_external(path, external_tensors(model))
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    _drop_initialized_inputs(model)
+    specs, findings = freeze_sizes(model, inputs, where=path.name)
+    opset = _opset(model)
+    if opset >= OLDEST_OPSET:
+        place_beside(external_tensors(model), files, target)
+        onnx.save(model, target)
+        results = _run(target, specs, where=path.name)
+        return _traced(model, specs, results, findings)
+    frozen = target.with_name(f"{target.name}.frozen")
+    whole = _whole(path, model, opset)
+    onnx.save(whole, frozen)
+    onnx.save(_converted(path, whole, opset), target)
+    results = _run(frozen, specs, where=path.name)
+    compare(results, _run(target, specs, where=path.name), where=f"opset {OLDEST_OPSET} of {path.name}")
+    frozen.unlink()
+    message = f"opset {opset} was converted to {OLDEST_OPSET}; both give the same in ONNX Runtime"
+    return _traced(model, specs, results, (*findings, Finding("opset-converted", message, Severity.NOTE, path.name)))
+
+
+def _refuse(path: Path, model: onnx.ModelProto) -> None:
+    """Whatever can be seen in the graph to be out of reach."""
+    if not model.graph.node or not model.graph.output:
+        raise ModelLoadError(f"{path.name} is an ONNX file without {'outputs' if model.graph.node else 'operators'}")
+    counts = Counter(node.op_type for node in all_nodes(model))
+    quantized = {op: count for op, count in counts.items() if op in _QUANTIZED or op.startswith("QLinear")}
+    if quantized:
+        listed = ", ".join(f"{count} {op}" for op, count in quantized.items())
+        raise ModelLoadError(
+            f"{path.name} is quantized already ({listed})", hint="hand over the float model it was made from"
+        )
+    local = {function.domain for function in model.functions}
+    rows = [
+        (f"{node.domain}.{node.op_type}", node.name, f"domain '{node.domain}' is no part of ONNX")
+        for node in all_nodes(model)
+        if node.domain not in _DOMAINS and node.domain not in local
+    ]
+    if rows:
+        raise UnsupportedOpError(tuple(rows), hint="export the model with standard ONNX operators only")
+    if sum(opset.domain in _DOMAINS for opset in model.opset_import) != 1:
+        raise ModelLoadError(f"{path.name} does not say which ONNX opset it uses")
+
+
+def _drop_initialized_inputs(model: onnx.ModelProto) -> None:
+    """Before IR version 4 weights had to be listed as inputs; they are none."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    kept = [value for value in model.graph.input if value.name not in stored]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    model.ir_version = max(model.ir_version, 8)
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next(int(opset.version) for opset in model.opset_import if opset.domain in _DOMAINS)
+
+
+def _whole(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The model with its weights inside, which the converter needs."""
+    stored = sum(tensor_file.stat().st_size for tensor_file in check_external(path, external_tensors(model)).values())
+    if stored + path.stat().st_size >= PROTOBUF_LIMIT:
+        raise ModelLoadError(
+            f"{path.name} uses opset {opset} and is too large to be converted to {OLDEST_OPSET} here",
+            hint=f"export it again with opset {OLDEST_OPSET} or later",
+        )
+    onnx.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def _converted(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    try:
+        return onnx.version_converter.convert_version(model, OLDEST_OPSET)
+    except Exception as error:  # the converter raises RuntimeError and its own ConvertError
+        raise ModelLoadError(
+            f"{path.name} uses opset {opset}, and onnx cannot convert it to {OLDEST_OPSET}: {first_line(error)}",
+            hint=f"export it again with opset {OLDEST_OPSET} or later",
+        ) from error
+
+
+def _run(path: Path, specs: Sequence[TensorSpec], *, where: str) -> dict[str, Array]:
+    """One run on seeded random inputs: proof that the sizes fit, and the shapes of the outputs."""
+    rng = np.random.default_rng(0)
+    feeds = {}
+    for spec in specs:
+        is_float = spec.dtype.startswith("float")
+        values = rng.standard_normal(spec.shape) if is_float else rng.integers(0, 2, spec.shape)
+        feeds[spec.name] = np.asarray(values).astype(spec.dtype)
+    try:
+        return open_onnx(path).run(feeds)
+    except ValueError as error:
+        shapes = ", ".join(str(spec) for spec in specs)
+        raise ModelLoadError(
+            f"{where} does not run in ONNX Runtime on {shapes}: {first_line(error)}",
+            hint="check the sizes of the inputs; onnx.checker.check_model(path, full_check=True) may tell more",
+        ) from error
+
+
+def _traced(
+    model: onnx.ModelProto, specs: tuple[TensorSpec, ...], results: dict[str, Array], findings: tuple[Finding, ...]
+) -> Traced:
+    outputs = [(value.name, results[value.name]) for value in model.graph.output]
+    return Traced(specs, tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in outputs), findings)
