@@ -7,7 +7,7 @@ every operator of the dialect is written, run and compared with the NumPy refere
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -22,8 +22,14 @@ from edgekit.types.graph import QuantizedGraph
 from edgekit.types.operators import OPERATORS
 from edgekit.types.qparams import Array, QParams
 
-LSB_BOUNDS: Mapping[str, int] = {name: 1 for name in OPERATORS} | {}
-"""operator -> most steps of its output scale that a runtime may differ from the reference by."""
+LSB_BOUNDS: Mapping[str, int] = dict.fromkeys(OPERATORS, 1)
+"""operator -> most steps of its output scale that a runtime may differ from the reference by.
+
+One step each, which is what a second rounding costs (gemmlowp's fixed-point multiplier, float32 multipliers, an
+average divided before it is scaled). Over 100 random cases per operator, ONNX Runtime 1.32 needs it for AveragePool,
+Mul, Requantize and linear Resize only, LiteRT 2.3 with XNNPACK also for MatMul, LeakyRelu, HardSwish and Reciprocal,
+and LiteRT's own kernels for most.
+"""
 
 FLOAT_TOLERANCE = 1e-4
 """Most that a float result may differ by, relative to the largest magnitude in it."""
@@ -145,23 +151,3 @@ def _steps(quantized: QuantizedGraph, name: str, result: Array, expected: Array)
     if np.issubdtype(expected.dtype, np.floating):
         return float(apart.max() / (FLOAT_TOLERANCE * max(float(np.abs(expected).max()), 1e-6)))
     return float(apart.max())
-
-
-def failures(
-    cases: Sequence[Case], write: Write, open_session: Callable[[Path], Session], *, suffix: str = ""
-) -> dict[str, str]:
-    """Every case that cannot be written, opened or agreed on, with what happened: for finding out, not for asserting.
-
-    Args:
-        cases: What to try.
-        write: Writes a file.
-        open_session: Opens it.
-        suffix: File name ending.
-    """
-    found = {}
-    for case in cases:
-        try:
-            check_case(case, write, open_session, suffix=suffix, limit=LSB_BOUNDS[case.op])
-        except Exception as error:
-            found[case.label] = f"{type(error).__name__}: {error}"
-    return found
