@@ -1,7 +1,8 @@
 """Program -> the bytes of a .tflite file (schema version 3).
 
 Constants are copied in one block each and aligned to 16 bytes, as the schema's `force_align` asks: kernels map them
-in place. Equal contents share one buffer.
+in place. Equal contents share one buffer, equal scales and zero points one vector: a zero point takes 8 bytes in every
+channel of every weight and bias, 7 % of a MobileNet.
 """
 
 from __future__ import annotations
@@ -38,6 +39,32 @@ class _Buffer(schema.BufferT):  # type: ignore[misc]
         return offset
 
 
+class _Quantization(schema.QuantizationParametersT):  # type: ignore[misc]
+    """Scales and zero points whose vectors are written once for all tensors of a file."""
+
+    def __init__(self, qparams: QParams, vectors: dict[bytes, int]) -> None:
+        super().__init__()
+        self._vectors = vectors
+        self.scale = np.atleast_1d(qparams.scale).astype(np.float32)
+        self.zeroPoint = np.atleast_1d(qparams.zero_point).astype(np.int64)
+        self.quantizedDimension = qparams.axis or 0
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the schema's name
+        scale, zero_point = self._vector(builder, self.scale), self._vector(builder, self.zeroPoint)
+        schema.QuantizationParametersStart(builder)
+        schema.QuantizationParametersAddScale(builder, scale)
+        schema.QuantizationParametersAddZeroPoint(builder, zero_point)
+        schema.QuantizationParametersAddQuantizedDimension(builder, self.quantizedDimension)
+        offset: int = schema.QuantizationParametersEnd(builder)
+        return offset
+
+    def _vector(self, builder: flatbuffers.Builder, values: Array) -> int:
+        key = values.dtype.str.encode() + values.tobytes()
+        if key not in self._vectors:
+            self._vectors[key] = builder.CreateNumpyVector(values)
+        return self._vectors[key]
+
+
 def serialize(
     program: Program, *, name: str, inputs: Mapping[str, int], outputs: Mapping[str, int], metadata: Mapping[str, bytes]
 ) -> bytes:
@@ -55,7 +82,7 @@ def serialize(
     for operation in operations:
         used.update(dict.fromkeys(index for index in (*operation.inputs, *operation.outputs) if index >= 0))
     index = {old: new for new, old in enumerate(used)}
-    buffers = _Buffers()
+    buffers, vectors = _Buffers(), dict[bytes, int]()
     model = schema.ModelT()
     model.version = 3
     model.description = "edgekit"
@@ -63,7 +90,9 @@ def serialize(
     model.subgraphs = [
         _subgraph(
             name,
-            tensors=[_tensor(program.tensors[old], buffers.add(program.tensors[old].data)) for old in used],
+            tensors=[
+                _tensor(program.tensors[old], buffers.add(program.tensors[old].data), vectors=vectors) for old in used
+            ],
             inputs=[index[old] for old in inputs.values()],
             outputs=[index[old] for old in outputs.values()],
             operators=[_operator(op, index, opcode=code) for op, code in zip(operations, opcodes, strict=True)],
@@ -124,22 +153,14 @@ def _operator(operation: Operation, index: Mapping[int, int], *, opcode: int) ->
     return table
 
 
-def _tensor(tensor: Tensor, buffer: int) -> schema.TensorT:
+def _tensor(tensor: Tensor, buffer: int, *, vectors: dict[bytes, int]) -> schema.TensorT:
     table = schema.TensorT()
     table.name = tensor.name
     table.shape = np.array(tensor.shape, np.int32)
     table.type = _TYPES[tensor.dtype]
     table.buffer = buffer
     table.hasRank = True
-    table.quantization = _quantization(tensor.qparams) if tensor.qparams is not None else None
-    return table
-
-
-def _quantization(qparams: QParams) -> schema.QuantizationParametersT:
-    table = schema.QuantizationParametersT()
-    table.scale = np.atleast_1d(qparams.scale).astype(np.float32)
-    table.zeroPoint = np.atleast_1d(qparams.zero_point).astype(np.int64)
-    table.quantizedDimension = qparams.axis or 0
+    table.quantization = _Quantization(tensor.qparams, vectors) if tensor.qparams is not None else None
     return table
 
 
