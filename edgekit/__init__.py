@@ -2,7 +2,7 @@
 
     import edgekit
 
-    result = edgekit.compress(module, calibration=loader, out="artifacts")
+    result = edgekit.compress("model.pt2", calibration="photos/", preprocessing="imagenet")
     print(result.files)
 
 Names are imported when they are first used, so that `import edgekit` costs nothing and the command line starts at once.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from edgekit.version import __version__
+from edgekit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError

@@ -98,7 +98,7 @@ def compress(
             preprocessing=recipe.calibration.preprocessing or None,
             evaluation=recipe.evaluation.data or None,
             out=out,
-            recipe=recipe,
+            recipe=recipe.seen_from(out),
             progress=progress,
             command=terminal.command,
         )

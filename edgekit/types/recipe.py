@@ -6,8 +6,9 @@ writes the recipe it used beside its files, so that the same model with the same
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -220,17 +221,29 @@ class Recipe:
         return read(Recipe, tables)
 
     def relative_to(self, folder: Path) -> Recipe:
-        """The same recipe with its relative file paths taken from `folder`."""
+        """The same recipe with its relative file paths taken from `folder`, where it was read."""
+        return self._with_places(lambda path: str(folder / path))
+
+    def seen_from(self, folder: Path) -> Recipe:
+        """The same recipe as it stands in a file in `folder`: paths relative to it, however they were typed.
+
+        So the text does not depend on where the project lies or where the command was given.
+
+        Law: `recipe.seen_from(folder).relative_to(folder)` names the same files as `recipe`.
+        """
+        return self._with_places(lambda path: os.path.relpath(path, folder))
+
+    def _with_places(self, move: Callable[[str], str]) -> Recipe:
         return replace(
             self,
-            model=replace(self.model, factory=_under(folder, self.model.factory)),
-            calibration=replace(self.calibration, data=_under(folder, self.calibration.data)),
-            evaluation=replace(self.evaluation, data=_under(folder, self.evaluation.data)),
+            model=replace(self.model, factory=_moved(self.model.factory, move)),
+            calibration=replace(self.calibration, data=_moved(self.calibration.data, move)),
+            evaluation=replace(self.evaluation, data=_moved(self.evaluation.data, move)),
         )
 
 
-def _under(folder: Path, place: str) -> str:
-    """`place` from `folder`, unless it is empty, absolute, or the dotted name of a module."""
+def _moved(place: str, move: Callable[[str], str]) -> str:
+    """`place` with its file path moved; a dotted module (`package.module:name`) and "" stay."""
     path, colon, name = place.partition(":")
     is_module = bool(colon) and not path.endswith(".py")
-    return place if not place or is_module else f"{folder / path}{colon}{name}"
+    return place if not place or is_module else f"{move(path)}{colon}{name}"

@@ -47,17 +47,21 @@ def test_flags_win_over_the_file_beside_the_model_and_both_are_kept(
     assert run(["compress", str(model), "--out", str(out), "--samples", "20", "--quiet"]) == 0
     recipe = Recipe.from_file(out / "recipe.toml")
     assert (recipe.calibration.samples, recipe.calibration.seed) == (20, 3)
-    assert recipe.calibration.data == str(model.with_name("x.npz"))
+    assert Path(recipe.calibration.data).resolve() == model.with_name("x.npz")
     assert recipe.emit.formats == ("onnx-int8",)
 
 
-def test_the_written_recipe_makes_the_same_bytes(model: Path) -> None:
-    folders = [model.parent / name for name in ("a", "b")]
-    words = ["compress", str(model), "--quiet", "--out"]
-    assert run([*words, str(folders[0]), "--calibration", str(model.with_name("x.npz")), "--seed", "5"]) == 0
-    assert run([*words, str(folders[1]), "--recipe", str(folders[0] / "recipe.toml")]) == 0
-    for name in FILES.values():
-        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+def test_the_written_recipe_makes_the_same_bytes(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with relative paths, from another folder: a recipe's paths are relative to where it stands."""
+    monkeypatch.chdir(model.parent)
+    assert run(["compress", "net.onnx", "--calibration", "x.npz", "--seed", "5", "--out", "runs/a", "--quiet"]) == 0
+    monkeypatch.chdir("/")
+    runs = model.parent / "runs"
+    assert (
+        run(["compress", str(model), "--recipe", str(runs / "a/recipe.toml"), "--out", str(runs / "b"), "--quiet"]) == 0
+    )
+    for name in (*FILES.values(), "recipe.toml"):
+        assert (runs / "a" / name).read_bytes() == (runs / "b" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_what_is_no_input_is_refused(text: str) -> None:
 
 
 def test_an_unknown_dtype_is_named() -> None:
-    with pytest.raises(RecipeError, match="the dtype of input 'x' must be one of .* found 'float'"):
+    with pytest.raises(RecipeError, match=r"the dtype of input 'x' must be one of .* found 'float'"):
         read_input("x:1x3:float")
 
 

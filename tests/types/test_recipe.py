@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,17 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
 def test_absolute_paths_stay(tmp_path: Path) -> None:
     recipe = Recipe(calibration=CalibrationSettings(data="/data/photos"))
     assert recipe.relative_to(tmp_path) == recipe
+
+
+@given(
+    st.sampled_from(["photos", "data/x.npz", "../photos", "/data/photos", "", "pkg.data:load", "load.py:load"]),
+    st.sampled_from(["out", "runs/7", ".", "../elsewhere"]),
+)
+def test_law_a_recipe_seen_from_a_folder_names_the_same_files(data: str, folder: str) -> None:
+    recipe = Recipe(calibration=CalibrationSettings(data=data))
+    there = recipe.seen_from(Path(folder)).relative_to(Path(folder))
+    assert os.path.abspath(there.calibration.data) == os.path.abspath(data)
+    assert recipe.seen_from(Path(folder)) == there.seen_from(Path(folder)), "and is written the same every time"
 
 
 def test_no_file_beside_the_model_is_the_default(tmp_path: Path) -> None:
