@@ -9,12 +9,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgekit.check.accuracy import PairedCounter
-from edgekit.check.case import QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
-from edgekit.check.differences import first_difference
-from edgekit.check.evidence import Bound, Evidence
+from edgekit.check.addresses import find_addresses, locate, locate_kernel
+from edgekit.check.case import AUDITS, QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
+from edgekit.check.evidence import Evidence
 from edgekit.check.findings import judge
 from edgekit.check.fusion_litert import read_tflite
 from edgekit.check.fusion_ort import read_onnx
@@ -24,7 +24,6 @@ from edgekit.check.layers import worst_layers
 from edgekit.check.machine import describe_machine
 from edgekit.check.signal import find_logits, top1
 from edgekit.check.subject import Subject, as_loaded, open_subject
-from edgekit.check.taps import tap_int8, tap_tflite
 from edgekit.errors import EdgekitError
 from edgekit.runtime.reference import ReferenceSession
 from edgekit.types.artifact import FLOAT, Artifact, Format
@@ -34,9 +33,9 @@ from edgekit.types.progress import Progress, Silent
 from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Fusion, Latency, LayerQuality, LsbGap
 from edgekit.types.samples import Samples
 
-KEPT_SAMPLES = 4
+KEPT_SAMPLES = 2
 """Samples kept in memory, for latency and the worst layers."""
-_WALK, _REFERENCE, _LATENCY = 0.4, 0.15, 0.2
+_WALK, _REFERENCE, _LATENCY, _AUDITS = 0.4, 0.1, 0.15, 0.03
 """Shares of the time budget; loading, fused graphs and worst layers take the rest."""
 
 
@@ -55,7 +54,8 @@ def compare(
         artifacts: The written files; the float ONNX file must be among them.
         quantized: The graph that all of them were made from.
         held_back: Samples that calibration has not seen; streamed, as many as the budget allows.
-        evaluation: Labelled samples for the accuracy; all of them are run, outside the budget.
+        evaluation: Labelled samples for the accuracy of the files that are shipped; all of them are run, outside the
+            budget.
         budget_seconds: Wall time to aim for; two samples per file are always run.
         progress: Who watches.
 
@@ -68,16 +68,18 @@ def compare(
     case = load_case(artifacts, quantized)
     kept = list(itertools.islice(held_back, KEPT_SAMPLES)) or [make_zeros(quantized)]
     outcome = _walk(case, held_back, budget_seconds, progress)
+    addresses = find_addresses(case, outcome, kept[0])
     measured = _Measured(
         outcome=outcome,
         fusions=_read_fusions(case, progress),
-        latencies=_measure_latency(case, kept[0], budget_seconds * _LATENCY, progress),
+        references={name: locate(gap, addresses) for name, gap in outcome.references.items()},
+        latencies=_measure_latency(case, kept[0], budget_seconds, progress),
         accuracies=_measure_accuracy(case, evaluation, progress),
     )
     layers, notes = _rate_layers(case, kept, progress)
     machine = describe_machine()
     entries = tuple(_entry(artifact, case, measured) for artifact in case.artifacts)
-    pairs = tuple(_locate(gap, case, kept) for gap in outcome.pairs)
+    pairs = tuple(locate(gap, addresses) for gap in outcome.pairs)
     evidence = Evidence(
         machine=machine,
         samples=outcome.samples,
@@ -86,7 +88,7 @@ def compare(
         layers=layers,
         islands=list_islands(quantized),
         float_bytes=count_float_bytes(quantized),
-        kernels=outcome.kernels,
+        kernels={name: locate_kernel(kernel, addresses) for name, kernel in outcome.kernels.items()},
     )
     return CheckReport(
         machine=machine,
@@ -105,6 +107,7 @@ class _Measured:
     """What was measured, by format."""
 
     outcome: Outcome
+    references: Mapping[Format, LsbGap]
     fusions: Mapping[Format, Fusion]
     latencies: Mapping[str, Latency]
     accuracies: Mapping[Format, Accuracy]
@@ -138,15 +141,22 @@ def _read_fusions(case: Case, progress: Progress) -> dict[Format, Fusion]:
     return found
 
 
-def _measure_latency(case: Case, sample: Sample, seconds: float, progress: Progress) -> dict[str, Latency]:
+def _measure_latency(case: Case, sample: Sample, budget_seconds: float, progress: Progress) -> dict[str, Latency]:
+    """Files for audits are timed apart, so that slow ones do not take the rounds of the others."""
+
     def runner(subject: Subject) -> Callable[[], object]:
         feeds = subject.feeds(sample)
         return lambda: subject.session.run(feeds)
 
-    runs: dict[str, Callable[[], object]] = {FLOAT: runner(case.exact)}
-    runs.update({name: runner(subject) for name, subject in case.subjects.items() if _runs(subject, sample)})
+    exact: dict[str, Callable[[], object]] = {FLOAT: runner(case.exact)}
+    runs: dict[str, Callable[[], object]] = {
+        name: runner(subject) for name, subject in case.subjects.items() if _runs(subject, sample)
+    }
+    shipped: dict[str, Callable[[], object]] = {name: run for name, run in runs.items() if name not in AUDITS}
+    audits = {name: run for name, run in runs.items() if name in AUDITS}
     with progress.stage("measure latency"):
-        return measure(runs, FLOAT, budget_seconds=seconds, threads=1)
+        apart = measure(exact | audits, FLOAT, budget_seconds=budget_seconds * _AUDITS) if audits else {}
+        return apart | measure(exact | shipped, FLOAT, budget_seconds=budget_seconds * _LATENCY)
 
 
 def _runs(subject: Subject, sample: Sample) -> bool:
@@ -163,8 +173,8 @@ def _measure_accuracy(case: Case, evaluation: Samples | None, progress: Progress
     labels = evaluation.labels() if evaluation is not None else None
     if evaluation is None or labels is None or not logits:
         return {}
-    counters = {name: PairedCounter() for name in case.subjects}
-    live = dict(case.subjects)
+    live = {name: subject for name, subject in case.subjects.items() if name not in AUDITS}
+    counters = {name: PairedCounter() for name in live}
     with progress.stage("evaluate", evaluation.count) as stage:
         for sample, label in zip(evaluation, labels, strict=True):
             exact = top1(case.exact.run(sample)[logits])
@@ -194,26 +204,6 @@ def _rate_layers(
             return (), (note,)
 
 
-def _locate(gap: LsbGap, case: Case, samples: Sequence[Sample]) -> LsbGap:
-    """Give a gap between a TFLite and an ONNX file its address, when it is beyond the bound."""
-    bound, qdq = Bound(), case.first_of(QDQ)
-    tflite = next((subject for subject in case.subjects.values() if subject.artifact.is_tflite), None)
-    formats = {gap.first, gap.second}
-    if bound.holds(gap) or qdq is None or tflite is None or tflite.artifact.format not in formats:
-        return gap
-    try:
-        where = first_difference(
-            lambda names: tap_int8(qdq.artifact.path, case.quantized, names),
-            lambda names: tap_tflite(tflite.artifact.path, case.quantized, names),
-            case.quantized,
-            samples,
-            bound=bound,
-        )
-    except EdgekitError:
-        return gap
-    return replace(gap, where=where)
-
-
 def _entry(artifact: Artifact, case: Case, measured: _Measured) -> ArtifactCheck:
     name = artifact.format
     float_bytes = case.exact.artifact.size_bytes
@@ -223,7 +213,7 @@ def _entry(artifact: Artifact, case: Case, measured: _Measured) -> ArtifactCheck
         size_ratio=artifact.size_bytes / float_bytes if float_bytes else 1.0,
         error=case.errors.get(name, "") or measured.outcome.errors.get(name, ""),
         signal=measured.outcome.signals.get(name),
-        reference=measured.outcome.references.get(name),
+        reference=measured.references.get(name),
         fusion=measured.fusions.get(name),
         latency=measured.latencies.get(name),
         accuracy=measured.accuracies.get(name),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from edgekit.check.evidence import Evidence
+from edgekit.check.evidence import Evidence, KernelGap
 from edgekit.check.wording import count, holds, join_names
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.report import Interval, LayerQuality, LsbGap
@@ -18,7 +18,8 @@ CLEAN_DB = 60.0
 LOW_SQNR_DB = 10.0
 LOW_LAYER_DB = 10.0
 OWN_NOISE_DB = 3.0
-LOW_AGREEMENT = 0.9
+LOW_AGREEMENT = 0.97
+"""Told when the whole confidence interval lies below; a few samples cannot prove more."""
 SHOWN_LAYERS = 3
 
 
@@ -54,10 +55,11 @@ def find_saturation(evidence: Evidence) -> Iterator[Finding]:
     """The same integers, other results: U8S8 and S8S8 kernels of AVX2 add pairs of products in 16 bits."""
     for entry in evidence.int8:
         kernel = evidence.kernels.get(entry.artifact.format)
-        if kernel is None or not min(kernel.plain_db, CLEAN_DB) - kernel.runtime_db > KERNEL_LOSS_DB:
+        if kernel is None or not _loses(kernel):
             continue
         name = entry.artifact.path.name
         gap = f", up to {kernel.gap.max_lsb} LSB off" if kernel.gap else ""
+        gap += f", first at {kernel.gap.where}" if kernel.gap and kernel.gap.where else ""
         seen = f"{name} holds {kernel.plain_db:.1f} dB by its numbers and {kernel.runtime_db:.1f} dB as run here{gap}"
         if evidence.machine.saturates_pairs and not entry.artifact.is_tflite:
             yield Finding(
@@ -77,6 +79,10 @@ def find_saturation(evidence: Evidence) -> Iterator[Finding]:
             )
 
 
+def _loses(kernel: KernelGap | None) -> bool:
+    return kernel is not None and min(kernel.plain_db, CLEAN_DB) - kernel.runtime_db > KERNEL_LOSS_DB
+
+
 def find_disagreement(evidence: Evidence) -> Iterator[Finding]:
     """Files further from one another, or from the reference, than rounding explains."""
     saturated = {finding.where for finding in find_saturation(evidence)}
@@ -88,7 +94,7 @@ def find_disagreement(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "files-disagree",
             f"{names.get(gap.first, gap.first)} and {names.get(gap.second, gap.second)} {_describe(gap)}",
-            where=gap.where.partition(":")[0],
+            where=gap.where.partition(": up to")[0],
             hint="the two runtimes round this operator differently, or one file is wrong: the reference decides",
         )
     for entry in evidence.int8:
@@ -115,6 +121,9 @@ def find_low_sqnr(evidence: Evidence) -> Iterator[Finding]:
     """Outputs that int8 holds badly."""
     found: dict[tuple[str, str], list[str]] = {}
     for entry in evidence.int8:
+        kernel = evidence.kernels.get(entry.artifact.format)
+        if _loses(kernel) and kernel is not None and kernel.plain_db >= LOW_SQNR_DB:
+            continue  # the kernels are at fault, and a finding of their own
         for output in entry.signal.outputs if entry.signal else ():
             if output.sqnr_db is not None and output.sqnr_db < LOW_SQNR_DB:
                 found.setdefault((output.output, f"{output.sqnr_db:.1f}"), []).append(entry.artifact.path.name)
@@ -133,7 +142,7 @@ def find_low_agreement(evidence: Evidence) -> Iterator[Finding]:
     found: dict[Interval, list[str]] = {}
     for entry in evidence.int8:
         agreement = entry.signal.top1_agreement if entry.signal else None
-        if agreement is not None and agreement.estimate < LOW_AGREEMENT:
+        if agreement is not None and agreement.high < LOW_AGREEMENT:
             found.setdefault(agreement, []).append(entry.artifact.path.name)
     for agreement, names in found.items():
         yield Finding(

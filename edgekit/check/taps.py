@@ -17,7 +17,7 @@ from edgekit.runtime.ort import open_onnx
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.qparams import RANGES, Array, QParams
 
-GROUP_BYTES = 96_000_000
+GROUP_BYTES = 32_000_000
 """Float bytes of the values that one run returns."""
 
 Tap = Callable[[Mapping[str, Array]], dict[str, Array]]

@@ -11,6 +11,7 @@ from edgekit.emit.exporter import emit
 from edgekit.runtime.reference import ReferenceSession, as_float
 from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.shrink.quantization.quantize import quantize
+from edgekit.types.artifact import FORMATS
 from edgekit.types.graph import Graph, Node, Value
 from edgekit.types.recipe import FILES
 from edgekit.types.sample_set import SampleSet
@@ -72,7 +73,7 @@ def quantize_graph(graph, samples, **settings):
     return quantize(graph, observe(session, graph, samples), **settings)
 
 
-def write_files(quantized, folder, formats=("onnx-fp32", "onnx-int8", "onnx-x86", "onnx-qop"), *, io="float"):
+def write_files(quantized, folder, formats=FORMATS, *, io="float"):
     return {name: emit(quantized, folder / FILES[name], format=name, io=io, metadata={}) for name in formats}
 
 
@@ -105,3 +106,25 @@ def rewrite(tmp_path):
         return changed, write_files(changed, tmp_path, formats, io=io)
 
     return write
+
+
+@pytest.fixture
+def loud_net(tmp_path):
+    """Neighbouring weights as large, and inputs as high, as they get: what 16-bit pair sums cannot hold."""
+
+    def build(*, pair_safe):
+        graph = make_graph()
+        loud = {**graph.constants, "w1": np.abs(graph.constants["w1"]) * 0 + 0.5, "b1": graph.constants["b1"] - 12.0}
+        graph = replace(graph, constants=loud)
+        quiet = make_samples()
+
+        def read(position):
+            return {"image": np.clip(np.abs(quiet.read(position)["image"]), 0, 1) ** 0.1}
+
+        samples = SampleSet(quiet.positions, read, "bright noise")
+        quantized = quantize_graph(graph, samples, pair_safe=pair_safe)
+        folder = tmp_path / f"pair_safe_{pair_safe}"
+        folder.mkdir()
+        return SmallNet(quantized, samples, write_files(quantized, folder, ("onnx-fp32", "onnx-int8", "onnx-x86")))
+
+    return build

@@ -128,9 +128,11 @@ def test_inherited_noise_is_not_a_layers_fault():
     assert judge(evidence(entry(), layers=(layer,))) == ()
 
 
-@pytest.mark.parametrize(("agreed", "fires"), [(20, False), (19, False), (12, True)])
-def test_low_agreement(agreed, fires):
-    found = judge(evidence(entry(signal=replace(SIGNAL, top1_agreement=wilson(agreed, 20)))))
+@pytest.mark.parametrize(
+    ("agreed", "count", "fires"), [(20, 20, False), (12, 20, True), (7, 8, False), (175, 200, True)]
+)
+def test_low_agreement_must_be_more_than_chance(agreed, count, fires):
+    found = judge(evidence(entry(signal=replace(SIGNAL, top1_agreement=wilson(agreed, count)))))
     assert ("low-agreement" in codes(found)) == fires
 
 
