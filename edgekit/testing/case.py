@@ -146,11 +146,16 @@ def _operand_qparams(
         elif kind is Role.BIAS and not setup.island:
             qparams[name] = _bias_qparams(qparams[names[0]], qparams[names[1]], data.size)
             integers[name] = qparams[name].quantize(data)
-        elif kind is Role.ACTIVATION and data.dtype == np.float32 and (not setup.island or setup.borders):
+        elif kind is Role.ACTIVATION and data.dtype == np.float32 and _is_quantized(name, setup):
             qparams[name] = _range_qparams(_ranged(node, operands, slot, is_constant=name.startswith("c")))
             if name.startswith("c"):
                 integers[name] = qparams[name].quantize(data)
     return qparams, integers
+
+
+def _is_quantized(name: str, setup: Setup) -> bool:
+    """Whether an activation has QParams: an island reads its constants in float, others only behind int8 borders."""
+    return not setup.island or (setup.borders and not name.startswith("c"))
 
 
 def _ranged(node: Node, operands: Sequence[Array], slot: int, *, is_constant: bool) -> Sequence[Array]:

@@ -117,6 +117,7 @@ def island_case(
     *,
     shape: tuple[int, ...] = (1, 3, 4, 5),
     right: tuple[int, ...] | None = None,
+    constant: int | None = None,
     borders: bool = True,
 ) -> Case:
     """An operator of one or two operands that computes in float, between int8 tensors or on its own.
@@ -126,12 +127,14 @@ def island_case(
         seed: Of the data.
         shape: Of the (first) operand.
         right: Of the second operand, for operators with two.
+        constant: Slot of the operand that is a float constant, if any.
         borders: Whether the float arithmetic stands between int8 tensors.
     """
     rng = np.random.default_rng(seed)
     shapes = [shape] if right is None else [shape, right]
     operands = [_within_domain(op, activation(rng, each, spread=1.0)) for each in shapes]
-    return build_case(op, operands, setup=Setup(island=True, borders=borders))
+    constants = frozenset(() if constant is None else (constant,))
+    return build_case(op, operands, setup=Setup(constants=constants, island=True, borders=borders))
 
 
 def _within_domain(op: str, data: Array) -> Array:

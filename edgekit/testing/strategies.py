@@ -101,13 +101,19 @@ def matmul_cases(draw: Draw) -> Case:
     return single_op.matmul_case(draw(SEEDS), left=(1, *lead, rows, depth), right=(1, *lead, depth, columns))
 
 
+def _broadcastable(draw: Draw, full: tuple[int, ...], *, is_constant: bool) -> tuple[int, ...]:
+    """A shape that broadcasts to `full`; that of a constant may have fewer axes, as (3, 1, 1) beside an image."""
+    shape = tuple(size if draw(st.booleans()) else 1 for size in full)
+    return shape[draw(st.integers(0, len(full))) :] if is_constant else shape
+
+
 @st.composite
 def binary_cases(draw: Draw, op: str) -> Case:
     """Int8 arithmetic with broadcasting and a constant operand now and then."""
     full = _shape(draw)
-    other = tuple(size if draw(st.booleans()) else 1 for size in full)
-    shapes = (other, full) if draw(st.booleans()) else (full, other)
     constant = draw(st.sampled_from([None, None, 0, 1]))
+    other = _broadcastable(draw, full, is_constant=constant is not None)
+    shapes = (other, full) if constant == 0 or (constant is None and draw(st.booleans())) else (full, other)
     return single_op.binary_case(
         op,
         draw(SEEDS),
@@ -139,8 +145,12 @@ def unary_cases(draw: Draw, op: str) -> Case:
 def island_cases(draw: Draw, op: str) -> Case:
     """Float operators, between int8 tensors or free-standing."""
     shape = _shape(draw)
-    right = tuple(size if draw(st.booleans()) else 1 for size in shape) if op in BINARY_FLOAT else None
-    return single_op.island_case(op, draw(SEEDS), shape=shape, right=right, borders=draw(st.booleans()))
+    borders = draw(st.booleans())
+    if op not in BINARY_FLOAT:
+        return single_op.island_case(op, draw(SEEDS), shape=shape, borders=borders)
+    constant = draw(st.sampled_from([None, 1]))
+    right = _broadcastable(draw, shape, is_constant=constant is not None)
+    return single_op.island_case(op, draw(SEEDS), shape=shape, right=right, constant=constant, borders=borders)
 
 
 @st.composite

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -24,6 +25,7 @@ from edgekit.testing.case import Case
 from edgekit.testing.exporter_check import LSB_BOUNDS, Write, check_case
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.operators import OPERATORS
+from edgekit.types.qparams import Array
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,16 @@ class Route:
     suffix: str
     is_float: bool = False
     io: str = "float"
+    batch: int = 1
 
 
 def _write_uint8(quantized: QuantizedGraph, path: Path, *, io: str, metadata: Mapping[str, str]) -> None:
     onnx_qdq.write(to_uint8(quantized), path, io=io, metadata=metadata)
+
+
+def _repeated(array: Array, batch: int) -> Array:
+    """A batch of samples that differ from one another."""
+    return np.concatenate([np.roll(array, shift) for shift in range(batch)])
 
 
 ROUTES = {
@@ -48,6 +56,7 @@ ROUTES = {
     "onnx-uint8": Route(_write_uint8, open_onnx, ".onnx"),
     "onnx-qoperator": Route(onnx_qop.write, open_onnx, ".onnx"),
     "onnx-qdq-integers": Route(onnx_qdq.write, open_onnx, ".onnx", io="int8"),
+    "onnx-qdq-batch": Route(onnx_qdq.write, open_onnx, ".onnx", batch=3),
     "tflite-fp32": Route(export.write, open_tflite, ".tflite", is_float=True),
     "tflite-integers": Route(export.write, open_tflite, ".tflite", io="int8"),
     "tflite-xnnpack": Route(export.write, open_tflite, ".tflite"),
@@ -65,6 +74,8 @@ def test_file_equals_reference(route: str, op: str) -> None:
     def holds(case: Case) -> None:
         if way.is_float:
             case = replace(case, quantized=as_float(case.quantized.graph))
+        if way.batch > 1 and case.quantized.graph.batch_axes:
+            case = replace(case, feeds={name: _repeated(array, way.batch) for name, array in case.feeds.items()})
         check_case(case, way.write, way.open, suffix=way.suffix, limit=LSB_BOUNDS[op], io=way.io)
 
     holds()
