@@ -23,7 +23,7 @@ def fold_affine(graph: Graph) -> Graph:
            Expand that nobody else reads.
         3. linear(Mul(x, c)), c per input channel, nobody else reading the product: folded into the weight.
         4. linear(Add(x, c)): folded into the bias when no zero padding comes between.
-        5. Consecutive scalar multiplications are one.
+        5. Consecutive scalar multiplications are one; so are those of both operands of a MatMul.
     """
     editor = Editor(graph)
     for node in editor.each("Mul", "Add"):
@@ -35,6 +35,8 @@ def fold_affine(graph: Graph) -> Graph:
             continue
         if not (_into_producer(editor, node, constant, source) or _into_factor(editor, node, constant, source)):
             _into_user(editor, node, constant, source)
+    for node in editor.each("MatMul"):
+        _one_factor(editor, node)
     return editor.graph()
 
 
@@ -75,6 +77,22 @@ def _into_factor(editor: Editor, node: Node, constant: Array, source: str) -> bo
     editor.replace(producer, inputs=inputs)
     editor.substitute(node, source)
     return True
+
+
+def _one_factor(editor: Editor, node: Node) -> None:
+    """Two scalar factors on the operands of a MatMul, rule 5: the second joins the first."""
+    factors = []
+    for name in node.inputs:
+        producer = editor.sole_producer(name)
+        slot = _constant_slot(editor, producer) if producer is not None and producer.op == "Mul" else None
+        if producer is None or slot is None or producer.clamp or editor.constants[producer.inputs[slot]].size != 1:
+            return
+        factors.append((producer, slot, float(editor.constants[producer.inputs[slot]].reshape(()))))
+    (first, slot, one), (second, other_slot, two) = factors
+    inputs = list(first.inputs)
+    inputs[slot] = editor.add_constant(np.asarray(one * two, np.float32), first.inputs[slot])
+    editor.replace(first, inputs=inputs)
+    editor.substitute(second, second.inputs[1 - other_slot])
 
 
 def _into_user(editor: Editor, node: Node, constant: Array, source: str) -> bool:

@@ -1,7 +1,7 @@
 """Folds BatchNormalization (inference) into the linear layer before it, and keeps what it says about the data.
 
-A trained BatchNorm knows mean and variance of its result: beta and gamma^2 v / (v + epsilon). They outlive the fold, because
-calibration without data needs them.
+A trained BatchNorm knows mean and variance of its result: beta and gamma^2 v / (v + epsilon). They outlive the fold,
+because calibration without data needs them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def fold_batchnorm(graph: Graph) -> tuple[Graph, Mapping[str, ChannelMoments]]:
         producer = editor.sole_producer(source)
         if producer is not None and producer.op in LINEAR and channel_axis(editor, producer) == 1:
             folded = scale_outputs(editor, producer, scale, shift)
-            moments[folded.inputs[1]] = ChannelMoments(beta.astype(np.float32), (np.square(scale) * variance).astype(np.float32))
+            moments[folded.inputs[1]] = ChannelMoments(
+                beta.astype(np.float32), (np.square(scale) * variance).astype(np.float32)
+            )
             editor.substitute(node, source)
         else:
             _leave_affine(editor, node, scale, shift)

@@ -18,7 +18,7 @@ from edgekit.types.qparams import Array
 GRID = np.linspace(-6.0, 6.0, 97)
 TOLERANCE = 1e-5
 """Largest difference on the grid; float32 constants in the expression are good to 1e-7."""
-DEPTH = 8
+DEPTH = 12
 
 
 def gelu_exact(x: Array) -> Array:

@@ -12,6 +12,7 @@ from edgekit.simplify.audit import audit
 from edgekit.simplify.batch import find_batch_axes
 from edgekit.simplify.batchnorm_folding import ChannelMoments, fold_batchnorm
 from edgekit.simplify.clamp import absorb_clamps
+from edgekit.simplify.constant_joins import pad_for_constants
 from edgekit.simplify.duplicates import merge_duplicates
 from edgekit.simplify.gelu_recognition import find_gelu
 from edgekit.simplify.layer_norm_recognition import find_layer_norm
@@ -22,7 +23,9 @@ from edgekit.simplify.noise_removal import remove_noise
 from edgekit.simplify.onnx_import import import_onnx
 from edgekit.simplify.padding_folding import fold_padding
 from edgekit.simplify.pooling import find_global_pooling
+from edgekit.simplify.slice_hoisting import take_parts_of_concat, unpack_projections
 from edgekit.simplify.translation import translate
+from edgekit.simplify.virtual_batch import with_virtual_batch
 from edgekit.types.batchnorm import BatchNormStatistics
 from edgekit.types.finding import Finding
 from edgekit.types.graph import Graph
@@ -46,27 +49,33 @@ class Simplified:
     findings: tuple[Finding, ...]
 
 
-BEFORE_BATCHNORM: tuple[Pass, ...] = (
+RECOGNITION: tuple[Pass, ...] = (
     drop_softplus_threshold,
     translate,
     remove_noise,
-    merge_layout,
     merge_duplicates,
     find_gelu,
     find_layer_norm,
     fold_padding,
 )
-AFTER_BATCHNORM: tuple[Pass, ...] = (
-    matmuls_to_gemm,
-    find_global_pooling,
-    fold_affine,
+"""From ONNX operators to the dialect; BatchNormalization is left for the fold."""
+
+FOLDING: tuple[Pass, ...] = (matmuls_to_gemm, find_global_pooling, pad_for_constants, remove_noise)
+"""Constants into layers."""
+
+LAYOUT: tuple[Pass, ...] = (
+    merge_layout,
+    take_parts_of_concat,
+    unpack_projections,
     remove_noise,
     merge_layout,
+    merge_layout,
     remove_noise,
-    merge_duplicates,
-    absorb_clamps,
-    fold_padding,
 )
+"""Data movement; run at a virtual batch."""
+
+FINISH: tuple[Pass, ...] = (fold_affine, fold_affine, remove_noise, merge_duplicates, absorb_clamps, fold_padding)
+"""What the passes before have made possible."""
 
 
 def simplify(path: Path, *, name: str, inputs: Sequence[TensorSpec] = ()) -> Simplified:
@@ -85,15 +94,22 @@ def simplify(path: Path, *, name: str, inputs: Sequence[TensorSpec] = ()) -> Sim
         UnsupportedOpError: Operators that the dialect cannot express, all of them at once.
     """
     graph, findings = import_onnx(path, name=name, inputs=inputs)
-    for step in BEFORE_BATCHNORM:
-        graph = step(graph)
+    graph = _run(graph, RECOGNITION)
     graph, moments = fold_batchnorm(graph)
-    for step in AFTER_BATCHNORM:
-        graph = step(graph)
+    graph = _run(graph, FOLDING)
+    audit(graph)
+    graph = with_virtual_batch(graph, LAYOUT)
+    graph = _run(graph, FINISH)
     audit(graph)
     graph, batch_findings = find_batch_axes(graph)
     named = name_by_module(graph)
     return Simplified(named, _statistics(graph, named, moments), findings + batch_findings)
+
+
+def _run(graph: Graph, passes: Sequence[Pass]) -> Graph:
+    for step in passes:
+        graph = step(graph)
+    return graph
 
 
 def _statistics(graph: Graph, named: Graph, moments: Mapping[str, ChannelMoments]) -> tuple[BatchNormStatistics, ...]:

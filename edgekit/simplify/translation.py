@@ -8,6 +8,7 @@ from edgekit.errors import UnsupportedOpError
 from edgekit.simplify import (
     activations,
     arithmetic,
+    attention,
     linear,
     movement,
     normalization,
@@ -31,6 +32,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     **normalization.TRANSLATIONS,
     **resizing.TRANSLATIONS,
     **recurrent.TRANSLATIONS,
+    **attention.TRANSLATIONS,
 }
 """ONNX operator -> the function that puts dialect nodes in its place."""
 
