@@ -25,10 +25,10 @@ from edgekit.types.qparams import Array, QParams
 LSB_BOUNDS: Mapping[str, int] = dict.fromkeys(OPERATORS, 1)
 """operator -> most steps of its output scale that a runtime may differ from the reference by.
 
-One step each, which is what a second rounding costs (gemmlowp's fixed-point multiplier, float32 multipliers, an
-average divided before it is scaled). Over 100 random cases per operator, ONNX Runtime 1.32 needs it for AveragePool,
-Mul, Requantize and linear Resize only, LiteRT 2.3 with XNNPACK also for MatMul, LeakyRelu, HardSwish and Reciprocal,
-and LiteRT's own kernels for most.
+One step each, which is what a second rounding or an exact half costs (gemmlowp's fixed-point multiplier, float32
+multipliers, an average divided before it is scaled). Over 100 random cases per operator, ONNX Runtime 1.32 needs it
+for AveragePool, linear Resize, LeakyRelu, Clip and Mul; LiteRT 2.3 with XNNPACK also for Requantize, MatMul,
+ConvTranspose, PRelu, HardSwish and some islands; LiteRT's own kernels for every linear operator and mean too.
 """
 
 FLOAT_TOLERANCE = 1e-4
