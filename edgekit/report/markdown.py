@@ -51,7 +51,8 @@ def _files(report: Report) -> Iterator[str]:
         f"Compared with the float model on {check.samples} held-back samples ({_escape(check.source)}). SQNR: signal "
         "to quantization noise, higher is better. LSB off: largest difference from the integer reference, in steps "
         "of the quantized output. Times are of one inference at batch 1 on one thread, measured in turns with the "
-        "float ONNX file; ranges are 95 % intervals. Node counts are what the runtime executes."
+        "float ONNX file, and the ratio is to that; ranges are 95 % intervals. int8/float: nodes that the runtime "
+        "executes on integers and on floats."
     )
     reasons = {entry.signal.top1_reason for entry in check.artifacts if entry.signal and entry.signal.top1_reason}
     for reason in sorted(reasons):

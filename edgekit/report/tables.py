@@ -39,26 +39,33 @@ def decibels(value: float | None) -> str:
     return "not a number" if math.isnan(value) else f"{value:.1f} dB"
 
 
-def percent_interval(interval: Interval | None) -> str:
-    """A share with its interval.
+def percent(interval: Interval | None, *, ends: bool = True) -> str:
+    """A share, with the ends of its interval or without.
 
-    >>> percent_interval(Interval(0.975, 0.93, 0.99))
+    >>> percent(Interval(0.975, 0.93, 0.99))
     '97.5 % (93.0-99.0)'
     """
     if interval is None:
         return NONE
+    if not ends:
+        return share(interval.estimate)
     return f"{share(interval.estimate)} ({interval.low * 100:.1f}-{interval.high * 100:.1f})"
 
 
-def tabulate_files(report: Report) -> Table:
-    """One row per file; the accuracy column only where labels were given."""
+def tabulate_files(report: Report, *, ends: bool = True) -> Table:
+    """One row per file; the accuracy column only where labels were given.
+
+    Args:
+        report: What to tabulate.
+        ends: Give the ends of confidence intervals, too.
+    """
     with_accuracy = any(entry.accuracy for entry in report.check.artifacts)
-    columns = ["file", "size", "of float", "SQNR", "same top-1", "LSB off", "time", "of float time", "int8/float nodes"]
-    rows = [_file_cells(entry, with_accuracy) for entry in report.check.artifacts]
+    columns = ["file", "size", "of float", "SQNR", "same top-1", "LSB off", "time", "time ratio", "int8/float"]
+    rows = [_file_cells(entry, with_accuracy=with_accuracy, ends=ends) for entry in report.check.artifacts]
     return Table((*columns, *(["accuracy"] if with_accuracy else [])), tuple(rows))
 
 
-def _file_cells(entry: ArtifactCheck, with_accuracy: bool) -> tuple[str, ...]:
+def _file_cells(entry: ArtifactCheck, *, with_accuracy: bool, ends: bool) -> tuple[str, ...]:
     is_float = entry.artifact.format == FLOAT
     signal, latency, fusion, reference = entry.signal, entry.latency, entry.fusion, entry.reference
     cells = [
@@ -66,10 +73,10 @@ def _file_cells(entry: ArtifactCheck, with_accuracy: bool) -> tuple[str, ...]:
         size(entry.artifact.size_bytes),
         NONE if is_float else share(entry.size_ratio),
         "does not run" if entry.error else decibels(signal.sqnr_db) if signal else NONE,
-        percent_interval(signal.top1_agreement) if signal else NONE,
+        percent(signal.top1_agreement, ends=ends) if signal else NONE,
         str(reference.max_lsb) if reference else NONE,
         duration(latency.median_ms / 1e3) if latency else NONE,
-        NONE if is_float or latency is None else f"{latency.ratio.estimate:.2f} ({_reach(latency.ratio)})",
+        NONE if is_float or latency is None else _ratio(latency.ratio, ends=ends),
         f"{fusion.int8}/{fusion.float}" if fusion else NONE,
     ]
     if with_accuracy:
@@ -77,8 +84,8 @@ def _file_cells(entry: ArtifactCheck, with_accuracy: bool) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def _reach(ratio: Interval) -> str:
-    return f"{ratio.low:.2f}-{ratio.high:.2f}"
+def _ratio(ratio: Interval, *, ends: bool) -> str:
+    return f"{ratio.estimate:.2f}" + (f" ({ratio.low:.2f}-{ratio.high:.2f})" if ends else "")
 
 
 def tabulate_layers(layers: tuple[LayerQuality, ...]) -> Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -18,8 +19,6 @@ from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.report import Report
 
-WIDE = 100
-"""Columns that the table of files needs; a narrower terminal gets one block per file."""
 SHOWN_LAYERS = 3
 _STYLES = {Severity.ERROR: "bold magenta", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
@@ -35,7 +34,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(Text.assemble((f"{report.model.name}: ", "bold"), (verdict.headline, _STYLES[verdict.severity])))
     console.print(Text(verdict.text))
     console.print()
-    show_files(tabulate_files(report), console)
+    show_files(report, console)
     findings = report.all_findings
     if findings:
         console.print()
@@ -45,14 +44,16 @@ def show_report(report: Report, console: Console) -> None:
         _show_layers(report, console)
 
 
-def show_files(table: Table, console: Console) -> None:
+def show_files(report: Report, console: Console) -> None:
     """A table where it fits, one block per file where it does not."""
-    if console.width >= WIDE:
-        console.print(_table(table))
+    table = _table(tabulate_files(report, ends=False))
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
+        console.print(table)
         return
-    for row in table.rows:
+    columns, rows = tabulate_files(report).columns, tabulate_files(report).rows
+    for row in rows:
         console.print(Text(row[0], "bold"))
-        cells = [f"{name} {cell}" for name, cell in zip(table.columns[1:], row[1:], strict=True) if cell != NONE]
+        cells = [f"{name} {cell}" for name, cell in zip(columns[1:], row[1:], strict=True) if cell != NONE]
         console.print(Padding(Text(", ".join(cells)), (0, 0, 0, 2)))
 
 
@@ -80,7 +81,7 @@ def _show_layers(report: Report, console: Console) -> None:
 
 
 def _table(table: Table) -> RichTable:
-    shown = RichTable(box=None, pad_edge=False, header_style="bold")
+    shown = RichTable(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     for index, column in enumerate(table.columns):
         shown.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in table.rows:

@@ -1,0 +1,106 @@
+"""A report as a run leaves it, with every field filled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgekit.types.artifact import Artifact
+from edgekit.types.finding import Finding, Severity
+from edgekit.types.preprocessing import Preprocessing
+from edgekit.types.report import (
+    Accuracy,
+    ArtifactCheck,
+    CalibrationSummary,
+    CheckReport,
+    Fusion,
+    Interval,
+    Latency,
+    LayerQuality,
+    LsbGap,
+    Machine,
+    ModelSummary,
+    OutputSignal,
+    Report,
+    Signal,
+)
+from edgekit.types.spec import TensorSpec
+
+IMAGE, SCORES = TensorSpec("image", (1, 3, 32, 32), batch_axis=0), TensorSpec("scores", (1, 10), batch_axis=0)
+
+
+def make_entry(format, name, **changes):
+    size_bytes, permutation = (1_000_000, None) if format == "onnx-fp32" else (270_000, (0, 2, 3, 1))
+    image = replace(IMAGE, permutation=permutation) if format.startswith("tflite") else IMAGE
+    artifact = Artifact(Path("/somewhere/deep") / name, format, size_bytes, "sha256:ab12", (image,), (SCORES,))
+    if format == "onnx-fp32":
+        return ArtifactCheck(artifact, 1.0, latency=Latency(8.0, 8.0, Interval(1, 1, 1), "onnx-fp32", 20, 1))
+    good = ArtifactCheck(
+        artifact,
+        0.27,
+        signal=Signal(32, 24.15, (OutputSignal("scores", 24.15, None),), Interval(0.975, 0.93, 0.99)),
+        reference=LsbGap(format, "reference", 1, 0.999, 20, 2),
+        fusion=Fusion(12, 1, 12, 1, 2, {"QLinearConv": 12, "Exp": 1}, ("gate (Exp)",), None),
+        latency=Latency(5.2, 8.0, Interval(0.65, 0.62, 0.68), "onnx-fp32", 20, 1),
+        accuracy=Accuracy(200, 0.88, 0.875, Interval(-0.005, -0.02, 0.01), 2, 1),
+    )
+    return replace(good, **changes)
+
+
+def make_report(**changes):
+    machine = Machine("Some CPU", ("avx2",), 4, "Linux x86_64", {"onnxruntime": "1.32.0", "numpy": "2.4.6"})
+    layer = LayerQuality(
+        "features.3.conv (Conv)", "h3", 12.5, math.inf, -1.0, 3.0, 0.0157, -64, 0.012, 40.0, ("too | narrow",)
+    )
+    check = CheckReport(
+        machine,
+        32,
+        "photos/",
+        (
+            make_entry("onnx-fp32", "model.fp32.onnx"),
+            make_entry("onnx-int8", "model.int8.onnx"),
+            make_entry("tflite-int8", "model.int8.tflite", latency=None, accuracy=None),
+        ),
+        (LsbGap("onnx-int8", "tflite-int8", 1, 1.0, 320, 32),),
+        (layer,),
+        (Finding("op-left-float", "1 node computed in float: gate (Exp)", Severity.NOTE, "gate (Exp)"),),
+        7.5,
+    )
+    report = Report(
+        version="0.1.0",
+        command="edgekit compress model.pt2 --calibration photos/",
+        model=ModelSummary(
+            "net", "model.pt2", "sha256:cd34", (IMAGE,), (SCORES,), 250_000, 13, 12, (("gate (Exp)", "no kernel"),)
+        ),
+        calibration=CalibrationSummary("photos/", 128, 32, (Finding("few-samples", "only 9 photos"),)),
+        recipe={"emit": {"io": "float", "formats": ("onnx-int8",)}, "quantize": {"pair_safe": True}},
+        check=check,
+        findings=(Finding("frozen-axis", "axis 2 was frozen at 32", Severity.NOTE, hint="see --input"),),
+        preprocessing=Preprocessing((32, 32), 36, (127.0,), (128.0,)),
+        seconds={"load": 1.5, "check": 7.5},
+    )
+    return replace(report, **changes)
+
+
+@pytest.fixture
+def report():
+    return make_report()
+
+
+@pytest.fixture
+def report_with():
+    """report_with(findings=...) replaces fields; check=... takes fields of the CheckReport as a dict."""
+
+    def build(*, check=None, **changes):
+        base = make_report()
+        return replace(base, check=replace(base.check, **(check or {})), **changes)
+
+    return build
+
+
+@pytest.fixture
+def entry():
+    return make_entry

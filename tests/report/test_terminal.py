@@ -1,0 +1,58 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from edgekit.report.terminal import show_report
+from edgekit.types.finding import Finding, Severity
+
+
+def shown(report, width, **settings):
+    stream = io.StringIO()
+    show_report(report, Console(file=stream, width=width, **settings))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 90, 100, 110, 120, 160])
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(report, width):
+    text = shown(report, width)
+    assert max(map(len, text.splitlines())) <= width
+    flat = "".join(text.split())
+    for part in ("model.int8.tflite", "270.0kB", "24.1dB", "97.5%", "0.65", "features.3.conv(Conv)"):
+        assert part in flat
+
+
+def test_narrow_terminals_get_blocks_with_intervals(report):
+    assert "time ratio 0.65 (0.62-0.68)" in " ".join(shown(report, 60).split())
+    assert "(0.62-0.68)" not in shown(report, 130)
+
+
+def test_colour_is_never_the_only_sign(report_with):
+    report = report_with(
+        findings=(
+            Finding("a", "first", Severity.ERROR, hint="do this"),
+            Finding("b", "second", Severity.WARNING),
+            Finding("c", "third", Severity.NOTE),
+        ),
+        check={"findings": ()},
+    )
+    plain = shown(report, 120)
+    assert "\x1b[" not in plain
+    assert "error: first" in plain
+    assert "-> do this" in plain
+    assert "warning: second" in plain
+    assert "third" not in plain
+    assert "1 note more in report.md" in plain
+    assert "\x1b[" in shown(report, 120, force_terminal=True, color_system="standard")
+
+
+def test_red_and_green_are_not_used(report_with):
+    report = report_with(findings=tuple(Finding("x", "y", severity) for severity in Severity))
+    text = shown(report, 120, force_terminal=True, color_system="standard")
+    codes = {code for part in text.split("\x1b[")[1:] for code in part.split("m")[0].split(";")}
+    assert not codes & {"31", "32", "91", "92"}
+
+
+def test_names_are_not_read_as_markup(report_with):
+    text = shown(report_with(findings=(Finding("x", "layer [red]features[/red] is off"),)), 120)
+    assert "[red]features[/red]" in text
