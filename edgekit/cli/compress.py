@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.fields import field_option, fields, set_option
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.cli.values import FormatList, InputText
 from edgekit.types.recipe import IO, Recipe
 
@@ -87,7 +87,8 @@ def compress(
     recipe = recipe.with_fields(fields(context))
     terminal = context.ensure_object(Terminal)
     with terminal.work() as progress:
-        from edgekit.pipeline import compress as compress_model
+        with needing("compress"):
+            from edgekit.pipeline import compress as compress_model
 
         result = compress_model(
             model,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.terminal import Terminal, output_options
-from edgekit.errors import MissingExtraError
+from edgekit.cli.terminal import Terminal, needing, output_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,10 +36,8 @@ def demo(terminal: Terminal, /, *, out: Path) -> None:
     Weights, class names and photographs come with installed packages: nothing is downloaded.
     """
     with terminal.work() as progress:
-        try:
+        with needing("demo"):
             from edgekit.demo import story
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "?", extra="demo") from error
         found = story.run(out, progress=progress)
     if terminal.json:
         terminal.result(_document(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit import digest
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.errors import InputError
 from edgekit.types.spec import TensorSpec
 from edgekit.units import size
@@ -63,11 +63,13 @@ def _open(file: Path) -> OrtSession | LitertSession:
     if not file.is_file():
         raise InputError(f"there is no file {file}")
     if file.suffix == ".onnx":
-        from edgekit.runtime.ort import open_onnx
+        with needing("compress"):
+            from edgekit.runtime.ort import open_onnx
 
         return open_onnx(file)
     if file.suffix == ".tflite":
-        from edgekit.runtime.litert import open_tflite
+        with needing("compress"):
+            from edgekit.runtime.litert import open_tflite
 
         return open_tflite(file)
     raise InputError(f"{file.name} is neither .onnx nor .tflite", hint="inspect reads the files that compress writes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.types.operators import OPERATORS, Operator, Rule
 
 INTRODUCTION = """\
@@ -40,8 +40,9 @@ def operators(terminal: Terminal, /) -> None:
 
 def table() -> list[dict[str, str]]:
     """One row per operator of the dialect: what int8 does with it, and how each file says it."""
-    from edgekit.emit.onnx_qop import KERNELS
-    from edgekit.emit.tflite.support import expressions
+    with needing("compress"):
+        from edgekit.emit.onnx_qop import KERNELS
+        from edgekit.emit.tflite.support import expressions
 
     tflite = expressions()
     return [

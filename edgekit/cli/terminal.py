@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, MissingExtraError
 from edgekit.types.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -77,6 +77,22 @@ class Terminal:
 
                 with watch(console) as progress:
                     yield progress
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """The imports of a verb's work: what is not installed there becomes an error that names the extra.
+
+    Raises:
+        MissingExtraError: A package of another project is absent.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if isinstance(error, EdgekitError) or package in ("", "edgekit"):
+            raise
+        raise MissingExtraError(package, extra=extra) from error
 
 
 def output_options(command: F) -> F:
