@@ -20,8 +20,9 @@ from torch.onnx import TrainingMode
 from edgekit.errors import ModelLoadError
 from edgekit.load.archive import open_archive
 from edgekit.load.call import Call, tensor_of
+from edgekit.load.outputs import run
 from edgekit.load.quiet import first_line, silence, silence_native
-from edgekit.load.trace import MODULE_KEY, OPSET, Traced, convert, finish, fold, run
+from edgekit.load.trace import MODULE_KEY, OPSET, Traced, convert, finish, fold
 from edgekit.types.spec import TensorSpec
 
 _MEMBERS = (
@@ -87,7 +88,7 @@ def trace_script(module: torch.jit.ScriptModule, inputs: Sequence[TensorSpec], p
         ParityError: The file computes something else than the module.
     """
     call = _call_of(module, inputs)
-    results = run(module, call)
+    results = run(module, call).tensors
     errors = []
     for way in (_by_script_exporter, _by_exported_program):
         try:

@@ -28,10 +28,10 @@ import onnxscript.optimizer
 import torch
 from onnx_ir.passes import common as passes
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from edgekit.errors import ModelLoadError
 from edgekit.load.call import Call, call_of, numpy_name
+from edgekit.load.outputs import INNER, OnlyTensors, run
 from edgekit.load.parity import check_parity
 from edgekit.load.quiet import first_line, silence
 from edgekit.load.unsupported import export_error
@@ -89,13 +89,14 @@ def trace_call(module: nn.Module, call: Call, path: Path, *, findings: tuple[Fin
     results = run(module, call)
     try:
         with silence():
-            program = torch.export.export(module, call.args, call.kwargs)
+            source = OnlyTensors(module) if results.is_mixed else module
+            program = torch.export.export(source, call.args, call.kwargs)
     except Exception as error:  # whatever the traced code and torch's tracer raise
         raise ModelLoadError(
             f"torch.export cannot follow {type(module).__name__}: {first_line(error)}",
             hint="control flow that depends on tensor values cannot be exported; hand over an ONNX file instead",
         ) from error
-    return finish(convert(program), call, results, path, findings=findings)
+    return finish(convert(program), call, results.tensors, path, findings=findings)
 
 
 def convert(program: torch.export.ExportedProgram) -> onnx_ir.Model:
@@ -146,49 +147,10 @@ def finish(
     return Traced(call.specs, outputs, findings)
 
 
-def run(module: nn.Module, call: Call) -> dict[str, Tensor]:
-    """Call the module once: output name -> tensor. Containers are flattened, everything else is dropped.
-
-    Raises:
-        ModelLoadError: The call fails, or gives no tensor.
-    """
-    try:
-        with silence(), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            result = module(*call.args, **call.kwargs)
-    except Exception as error:  # the user's code may raise anything
-        shapes = ", ".join(str(spec) for spec in call.specs)
-        raise ModelLoadError(
-            f"{type(module).__name__} fails on {shapes}: {first_line(error)}",
-            hint="check names, shapes and dtypes of the inputs",
-        ) from error
-    named = {_output_name(path): leaf for path, leaf in pytree.tree_flatten_with_path(result)[0]}
-    tensors = {name: leaf.detach() for name, leaf in named.items() if isinstance(leaf, Tensor)}
-    if not tensors:
-        raise ModelLoadError(f"{type(module).__name__} gives no tensor, but {type(result).__name__}")
-    return tensors
-
-
 def save(model: onnx_ir.Model, path: Path) -> None:
     """Write an ONNX file; weights beyond `INLINE_LIMIT` bytes go to `<path>.data`."""
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if size > INLINE_LIMIT else None)
-
-
-def _output_name(path: tuple[object, ...]) -> str:
-    """`output`, `output_1`, dict keys and attribute names; nested ones joined by `_`.
-
-    >>> _output_name(()), _output_name((pytree.SequenceKey(1),)), _output_name((pytree.MappingKey("boxes"),))
-    ('output', 'output_1', 'boxes')
-    """
-    parts: list[str] = []
-    for key in path:
-        if isinstance(key, pytree.SequenceKey):
-            parts.append(str(key.idx) if parts else ("output" if key.idx == 0 else f"output_{key.idx}"))
-        elif isinstance(key, pytree.MappingKey):
-            parts.append(str(key.key))
-        else:
-            parts.append(str(getattr(key, "name", key)))
-    return "_".join(parts) or "output"
 
 
 def _plain(module: nn.Module) -> tuple[nn.Module, tuple[Finding, ...]]:
@@ -292,4 +254,5 @@ def _module_path(scopes: str) -> str:
     except (ValueError, SyntaxError):
         return ""
     path = str(parts[-2]) if isinstance(parts, list) and len(parts) > 1 else ""
+    path = path.removeprefix(INNER).removeprefix(".")
     return "" if path.startswith("_empty_nn_module_stack") else path  # what torch writes where it knows no module
