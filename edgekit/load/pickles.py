@@ -37,8 +37,8 @@ _PLAIN_NAMES = frozenset(
     f"{module}.{name}"
     for module, names in {
         "argparse": ("Namespace",),
-        "builtins": ("set", "frozenset", "bytearray", "complex", "slice", "range", "int", "float", "str", "bool"),
-        "__builtin__": ("set", "frozenset", "bytearray", "complex"),
+        "builtins": ("set", "frozenset", "bytes", "bytearray", "complex", "slice", "range", "int", "float", "str"),
+        "__builtin__": ("set", "frozenset", "bytes", "bytearray", "complex"),
         "pathlib": ("PosixPath", "WindowsPath", "PurePosixPath", "Path"),
     }.items()
     for name in names

@@ -131,7 +131,7 @@ def _misfit(fit: _Fit, expected: Mapping[str, Tensor], maker: str) -> ModelLoadE
     where = f" under '{fit.weights.key}'" if fit.weights.key else ""
     if fit.reshaped and not fit.missing and not fit.unexpected:
         hint = "the names fit: let the factory build the same sizes, for example the number of classes"
-    elif len(fit.missing) >= len(expected):
+    elif not any(name in fit.tensors for name in expected):
         hint = "no name fits: this factory builds another network, or the file holds another part of it"
     else:
         hint = "let the factory build the network exactly as it was trained"
