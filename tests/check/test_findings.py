@@ -155,7 +155,7 @@ def test_slower_than_float_gives_every_cause():
 
 
 def test_a_tie_with_float_is_a_note():
-    tie = Latency(10.0, 10.0, Interval(1.0, 0.97, 1.03), "onnx-fp32", 30, 1)
+    tie = Latency(10.0, 10.0, Interval(1.01, 0.97, 1.04), "onnx-fp32", 30, 1)
     assert one(judge(evidence(entry(latency=tie))), "int8-not-faster").severity is Severity.NOTE
 
 

@@ -9,7 +9,7 @@ def test_every_planned_node_runs_on_integers(small_net):
     assert (fusion.planned_int8, fusion.float, fusion.conversions) == (6, 0, 2)
     assert fusion.operators["DEPTHWISE_CONV_2D"] == 1
     assert fusion.left_float == ()
-    assert fusion.delegated is not None
+    assert fusion.delegated in (0, 1)  # all of it in one partition, or a build without XNNPACK
 
 
 def test_an_island_is_counted_as_float(island_net):

@@ -72,6 +72,7 @@ def test_a_file_that_stops_running_is_dropped_with_its_message(small_net):
 
         def run(self, feeds):
             self._left -= 1
+            assert self._left >= -1, "asked again after it failed"
             if self._left < 0:
                 raise InputError("the runtime gave up")
             return self._session.run(feeds)

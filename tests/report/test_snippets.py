@@ -58,7 +58,7 @@ def test_loading_code_gives_what_the_file_gives(tmp_path, format, io):
 @pytest.mark.parametrize(
     "spec",
     [
-        Preprocessing((20, 24), 30, (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)),
+        Preprocessing((21, 23), 30, (10.0, 20.0, 30.0), (50.0, 60.0, 70.0)),
         Preprocessing((16, 16), None, interpolation="bicubic", layout="NHWC"),
         Preprocessing((15, 15), 15, color="BGR", mean=(1.0, 2.0, 3.0)),
         Preprocessing((12, 14), 17, color="L"),
