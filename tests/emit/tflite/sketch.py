@@ -1,4 +1,4 @@
-"""Draws graphs of several nodes for the tests: shapes are read off the reference, scales come from the real pipeline."""
+"""Draws graphs of several nodes for the tests: shapes from the reference, scales from the real pipeline."""
 
 from __future__ import annotations
 
