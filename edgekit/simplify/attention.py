@@ -82,7 +82,7 @@ def _mask(editor: Editor, node: Node, shape: tuple[int, ...]) -> str | None:
     array = editor.constant(given) if given else None
     total = np.zeros(shape, np.float32)
     if node.attributes.get("is_causal", 0):
-        total = np.where(np.tri(*shape) > 0, np.float32(0), np.float32(MASKED))
+        total = np.where(np.tri(shape[0], shape[1]) > 0, np.float32(0), np.float32(MASKED))
     if array is not None:
         added = np.where(array, 0.0, MASKED) if array.dtype == np.bool_ else finite(array)
         total = np.maximum(total + added.astype(np.float32), np.float32(MASKED))

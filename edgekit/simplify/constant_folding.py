@@ -39,7 +39,7 @@ def fold_constants(
         1. Shape and Size of a value of known static shape are constants.
         2. CastLike becomes Cast when the element type of its second input is known.
         3. A node whose inputs are all constants is evaluated, with everything of its kind, in one run.
-        4. Results that only evaluated nodes read are not kept.
+        4. Results that only evaluated nodes read are not kept. Sequences are evaluated when read at known positions.
 
     Args:
         nodes: In topological order.
@@ -56,6 +56,10 @@ def fold_constants(
         ModelLoadError: ONNX Runtime cannot evaluate the constant part.
     """
     known = set(constants)
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in nodes:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     folded: list[onnx.NodeProto] = []
     remaining: list[onnx.NodeProto] = []
     for node in nodes:
@@ -63,7 +67,7 @@ def fold_constants(
         if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
             constants[node.output[0]] = _measured(node, shapes[node.input[0]])
             known.update(node.output)
-        elif _is_foldable(node, known):
+        elif _is_foldable(node, known) and _ends_in_tensors(node, readers, known):
             folded.append(node)
             known.update(name for name in node.output if name)
         else:
@@ -75,11 +79,21 @@ def fold_constants(
 
 
 def _is_foldable(node: onnx.NodeProto, known: set[str]) -> bool:
-    if node.op_type in NOT_DETERMINISTIC or node.op_type in NOT_TENSORS:
+    if node.op_type in NOT_DETERMINISTIC:
         return False
     if any(attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for attribute in node.attribute):
         return False
     return all(name in known for name in node.input if name)
+
+
+def _ends_in_tensors(node: onnx.NodeProto, readers: Mapping[str, list[onnx.NodeProto]], known: set[str]) -> bool:
+    """Whether a sequence, which cannot be kept as a constant, is taken apart at known positions."""
+    if node.op_type not in NOT_TENSORS:
+        return True
+    taken = readers.get(node.output[0], [])
+    return node.op_type == "SplitToSequence" and all(
+        reader.op_type == "SequenceAt" and reader.input[1] in known for reader in taken
+    )
 
 
 def _cast_like(node: onnx.NodeProto, dtypes: Mapping[str, str]) -> onnx.NodeProto:

@@ -21,7 +21,7 @@ def merge_layout(graph: Graph) -> Graph:
     Rules:
         1. A chain of Reshape and Transpose is replaced by the shortest one that does the same, if that is shorter.
         2. Movement before a Gemm that leaves the last axis alone goes behind it, or movement behind it before it, when
-           together they are fewer Transposes.
+           together they are fewer Transposes, or fewer steps.
         3. Gather(Transpose(x)) at constant positions is Transpose(Gather(x)).
         4. Slice(Slice(x)) on different axes is one Slice.
     """
@@ -77,7 +77,7 @@ def _cross_gemm(editor: Editor, node: Node) -> None:
         width = editor.shape(node.inputs[0])[-1]
         old = [*(as_move(item) for item in whole), *(_resized(as_move(item), width) for item in movable)]
         new = shortest(editor.shape(source), old)
-        if new is not None and cost(new)[0] < cost(old)[0]:
+        if new is not None and cost(new) < cost(old):
             moved = apply_moves(editor, source, new, like=movable[-1])
             product = editor.add("Gemm", [moved, *node.inputs[1:]], like=node)
             editor.redirect(movable[-1].outputs[0], product)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from edgekit.types.graph import Graph, Node, Value
-from edgekit.types.operators import OPERATORS, Role, role
+from edgekit.types.operators import Role, role
 
 
 def name_by_module(graph: Graph) -> Graph:
@@ -14,15 +14,15 @@ def name_by_module(graph: Graph) -> Graph:
     Rules:
         1. A node is called `module/op` (or `op` at top level), with `_2`, `_3` where that is taken.
         2. Its result has the node's name; further results end in `:1`, `:2`.
-        3. A constant that only one node reads, as weight, bias or parameter, is called `node.weight`, `node.bias`, ...
-        4. Graph inputs, results and other constants keep their names.
+        3. A constant is called after the first node that reads it and what it is to it: `node.weight`, `node.bias`,
+           `node.table`, `node.operand`, ...
+        4. Graph inputs and results keep their names.
     """
     border = {*graph.inputs, *graph.outputs}
-    taken = {*border, *graph.constants}
+    taken = set(border)
     counts: dict[str, int] = {}
     renamed: dict[str, str] = {}
     nodes: list[Node] = []
-    readers = graph.consumers
     for node in graph.nodes:
         name = _fresh(f"{node.module}/{node.op}" if node.module else node.op, taken, counts)
         for position, value in enumerate(node.outputs):
@@ -30,7 +30,7 @@ def name_by_module(graph: Graph) -> Graph:
                 renamed[value] = name if position == 0 else f"{name}:{position}"
         for slot, constant in enumerate(node.inputs):
             part = _part(node, slot)
-            if part and constant in graph.constants and len(readers[constant]) == 1:
+            if constant in graph.constants and constant not in renamed:
                 renamed[constant] = _fresh(f"{name}.{part}", taken, counts)
         nodes.append(
             dataclasses.replace(
@@ -51,16 +51,12 @@ def name_by_module(graph: Graph) -> Graph:
 
 
 def _part(node: Node, slot: int) -> str:
-    if node.op not in OPERATORS:
-        return ""
-    match role(node.op, slot):
-        case Role.WEIGHT:
-            return "weight"
-        case Role.BIAS:
-            return "bias"
-        case Role.PARAMETER:
-            return ("", "scale", "bias")[slot]
-    return ""
+    kind = role(node.op, slot)
+    if kind is Role.PARAMETER:
+        return ("data", "scale", "bias")[slot]
+    if kind is Role.ACTIVATION:
+        return "table" if node.op == "Gather" else "operand"
+    return "indices" if kind is Role.INDEX else kind.value
 
 
 def _fresh(stem: str, taken: set[str], counts: dict[str, int]) -> str:

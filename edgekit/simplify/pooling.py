@@ -19,6 +19,7 @@ def find_global_pooling(graph: Graph) -> Graph:
         2. The same over (N, C, L) when it comes from a convolution or pool, so that the mean over the features of a
            sequence stays a ReduceMean.
         3. AveragePool whose unpadded window is the whole map: GlobalAveragePool.
+        4. GlobalAveragePool of a Reshape that only regroups spatial axes (a 1-D map laid out as 2-D) reads the map.
     """
     editor = Editor(graph)
     for node in editor.each("ReduceMean"):
@@ -35,7 +36,20 @@ def find_global_pooling(graph: Graph) -> Graph:
         window = node.attributes["kernel_shape"]
         if window == editor.shape(node.inputs[0])[2:] and not any(node.attributes["pads"]):
             editor.replace(node, op="GlobalAveragePool", attributes={})
+    for node in editor.each("GlobalAveragePool"):
+        _skip_reshape(editor, node)
     return editor.graph()
+
+
+def _skip_reshape(editor: Editor, node: Node) -> None:
+    previous = editor.producer(node.inputs[0])
+    if previous is None or previous.op != "Reshape" or node.clamp is not None:
+        return
+    source = previous.inputs[0]
+    shape, result = editor.shape(source), editor.shape(node.outputs[0])
+    if len(shape) in (3, 4) and shape[:2] == result[:2]:
+        pooled = editor.add("GlobalAveragePool", [source], like=node)
+        editor.substitute(node, editor.add("Reshape", [pooled], like=node, attributes={"shape": result}))
 
 
 def _is_map(editor: Editor, value: str) -> bool:

@@ -22,6 +22,7 @@ from edgekit.simplify.naming import name_by_module
 from edgekit.simplify.noise_removal import remove_noise
 from edgekit.simplify.onnx_import import import_onnx
 from edgekit.simplify.padding_folding import fold_padding
+from edgekit.simplify.pixel_shuffle import find_pixel_shuffle
 from edgekit.simplify.pooling import find_global_pooling
 from edgekit.simplify.slice_hoisting import take_parts_of_concat, unpack_projections
 from edgekit.simplify.translation import translate
@@ -70,6 +71,7 @@ LAYOUT: tuple[Pass, ...] = (
     remove_noise,
     merge_layout,
     merge_layout,
+    find_pixel_shuffle,
     remove_noise,
 )
 """Data movement; run at a virtual batch."""

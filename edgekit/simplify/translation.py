@@ -9,6 +9,7 @@ from edgekit.simplify import (
     activations,
     arithmetic,
     attention,
+    einsum,
     linear,
     movement,
     normalization,
@@ -33,6 +34,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     **resizing.TRANSLATIONS,
     **recurrent.TRANSLATIONS,
     **attention.TRANSLATIONS,
+    **einsum.TRANSLATIONS,
 }
 """ONNX operator -> the function that puts dialect nodes in its place."""
 
