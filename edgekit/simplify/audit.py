@@ -8,8 +8,8 @@ from edgekit.errors import UnsupportedOpError
 from edgekit.types.graph import Graph, Node
 from edgekit.types.operators import OPERATORS, Role, role
 
-REFUSED = "refused"
-"""Attribute by which a translation leaves the reason on a node that it could not express."""
+REFUSED = "refused "
+"""Prefix of the operator of a node that a translation could not express; its only attribute is the reason."""
 
 _REASONS: Mapping[str, str] = {
     **dict.fromkeys(("Loop", "Scan", "If"), "its control flow depends on values at run time"),
@@ -33,7 +33,7 @@ def audit(graph: Graph) -> None:
     Raises:
         UnsupportedOpError: Lists each node that is not, with its torch module and the reason.
     """
-    offending = [(node.op, node.module, why) for node in graph.nodes if (why := _reason(graph, node))]
+    offending = [(node.op.removeprefix(REFUSED), node.module, why) for node in graph.nodes if (why := _reason(graph, node))]
     if offending:
         raise UnsupportedOpError(
             tuple(offending),
@@ -42,8 +42,8 @@ def audit(graph: Graph) -> None:
 
 
 def _reason(graph: Graph, node: Node) -> str:
-    if REFUSED in node.attributes:
-        return str(node.attributes[REFUSED])
+    if node.op.startswith(REFUSED):
+        return str(node.attributes["reason"])
     if node.op not in OPERATORS:
         return _REASONS.get(node.op, "the dialect has no form of it that both runtimes run")
     for slot, name in enumerate(node.inputs):

@@ -110,6 +110,9 @@ def _times(weight: Array, alpha: float) -> Array:
 def _scaled(editor: Editor, node: Node, value: str, factor: float) -> str:
     if factor == 1.0:
         return value
+    array = editor.constant(value)
+    if array is not None:
+        return editor.add_constant((array * np.float32(factor)).astype(np.float32), value)
     return editor.add(
         "Mul", [value, editor.add_constant(np.asarray(factor, np.float32), f"{node.name}/factor")], like=node
     )

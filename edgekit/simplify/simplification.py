@@ -58,10 +58,11 @@ RECOGNITION: tuple[Pass, ...] = (
     find_gelu,
     find_layer_norm,
     fold_padding,
+    matmuls_to_gemm,
 )
 """From ONNX operators to the dialect; BatchNormalization is left for the fold."""
 
-FOLDING: tuple[Pass, ...] = (matmuls_to_gemm, find_global_pooling, pad_for_constants, remove_noise)
+FOLDING: tuple[Pass, ...] = (find_global_pooling, pad_for_constants, remove_noise)
 """Constants into layers."""
 
 LAYOUT: tuple[Pass, ...] = (

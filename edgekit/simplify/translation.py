@@ -56,5 +56,5 @@ def translate(graph: Graph) -> Graph:
             translation(editor, node)
         except UnsupportedOpError as refused:
             _, _, reason = refused.operators[0]
-            editor.replace(editor.nodes[node.name], attributes={**node.attributes, REFUSED: reason})
+            editor.replace(editor.nodes[node.name], op=REFUSED + node.op, attributes={"reason": reason})
     return editor.graph()

@@ -111,6 +111,8 @@ def _window(editor: Editor, node: Node) -> tuple[tuple[int, ...], tuple[int, ...
         max(0, (result - 1) * strides[axis] + kernel[axis] - size - pads[axis] - pads[half + axis])
         for axis, (size, result) in enumerate(zip(sizes, results, strict=True))
     )
+    if any(pads[half + axis] + more >= kernel[axis] for axis, more in enumerate(extra) if more):
+        raise refusal(node, "its rounded-up size has a window that lies outside the map")
     return kernel, strides, pads, extra
 
 
