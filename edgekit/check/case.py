@@ -16,9 +16,6 @@ from edgekit.types.qparams import Array
 QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86")
 """Formats whose plain meaning can be run without optimisations, the canonical one first."""
 
-AUDITS: tuple[Format, ...] = ("onnx-qop",)
-"""Formats that are written to be compared, not to be shipped; run on a few samples, as they can be slow."""
-
 Sample = Mapping[str, Array]
 """input name -> array at batch 1."""
 

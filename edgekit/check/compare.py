@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from edgekit.check.accuracy import PairedCounter
 from edgekit.check.addresses import find_addresses, locate, locate_kernel
-from edgekit.check.case import AUDITS, QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
-from edgekit.check.evidence import Evidence
+from edgekit.check.case import QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
+from edgekit.check.evidence import AUDITS, Evidence
 from edgekit.check.findings import judge
 from edgekit.check.fusion_litert import read_tflite
 from edgekit.check.fusion_ort import read_onnx

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from edgekit.types.artifact import FLOAT, Format
 from edgekit.types.report import ArtifactCheck, LayerQuality, LsbGap, Machine
 
+AUDITS: tuple[Format, ...] = ("onnx-qop",)
+"""Formats that are written to be compared, not to be shipped; run on a few samples, as they can be slow."""
+
 
 @dataclass(frozen=True)
 class Bound:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.types.graph import Node, QuantizedGraph
+from edgekit.types.operators import OPERATORS
 from edgekit.types.report import Fusion
 
 Kind = Literal["int8", "float", "conversion", "index"]
@@ -53,7 +54,7 @@ def summarize_fusion(
         float=counts["float"],
         conversions=counts["conversion"],
         operators=dict(sorted(Counter(step.op for step in executed).items())),
-        left_float=tuple(node.label for node in planned if node.name in floats),
+        left_float=tuple(node.label for node in planned if node.name in floats and not OPERATORS[node.op].float_inside),
         delegated=delegated,
     )
 

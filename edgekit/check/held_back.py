@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgekit.check.case import AUDITS
-from edgekit.check.evidence import KernelGap
+from edgekit.check.evidence import AUDITS, KernelGap
 from edgekit.check.signal import LsbMeter, SignalMeter, SqnrMeter
 from edgekit.check.subject import Subject, integers_of
 from edgekit.errors import EdgekitError

@@ -21,7 +21,9 @@ from edgekit.types.report import Latency
 
 MIN_TURN_SECONDS = 0.0005
 """Shorter runs are repeated within their turn, so that the clock's own cost stays below a percent."""
-MIN_ROUNDS, ENOUGH_ROUNDS, MAX_ROUNDS = 3, 15, 400
+MIN_ROUNDS = 3
+CHECKPOINTS = (15, 25, 40, 60, 90, 140, 200)
+"""Rounds after which precision is looked at; the last of them ends the measurement."""
 PRECISION = 0.03
 """Stop early once every ratio's interval is narrower than this share of the ratio, to each side."""
 
@@ -95,9 +97,9 @@ def _run_round(runs: Mapping[str, Run], repeats: Mapping[str, int], *, turn: int
 def _is_enough(rounds: list[list[float]], baseline: int, deadline: float) -> bool:
     if len(rounds) < MIN_ROUNDS:
         return False
-    if len(rounds) >= MAX_ROUNDS or time.perf_counter() >= deadline:
+    if len(rounds) >= CHECKPOINTS[-1] or time.perf_counter() >= deadline:
         return True
-    if len(rounds) < ENOUGH_ROUNDS or len(rounds) % 5:
+    if len(rounds) not in CHECKPOINTS:
         return False
     times = np.array(rounds)
     return all(_is_precise(times[:, column] / times[:, baseline]) for column in range(times.shape[1]))

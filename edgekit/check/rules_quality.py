@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from edgekit.check.evidence import Evidence, KernelGap
+from edgekit.check.evidence import AUDITS, Evidence, KernelGap
 from edgekit.check.wording import count, holds, join_names
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.report import Interval, LayerQuality, LsbGap
@@ -84,29 +84,50 @@ def _loses(kernel: KernelGap | None) -> bool:
 
 
 def find_disagreement(evidence: Evidence) -> Iterator[Finding]:
-    """Files further from one another, or from the reference, than rounding explains."""
+    """Files further from the reference, or from one another, than rounding explains."""
     saturated = {finding.where for finding in find_saturation(evidence)}
-    names = {str(entry.artifact.format): entry.artifact.path.name for entry in evidence.entries}
+    entries = {str(entry.artifact.format): entry for entry in evidence.int8}
+    drifted: list[tuple[str, LsbGap]] = []
+    explained = set(saturated)
+    for entry in evidence.int8:
+        gap, name = entry.reference, entry.artifact.path.name
+        if gap is None or name in saturated or evidence.bound.holds(gap):
+            continue
+        explained.add(name)
+        if gap.max_lsb <= evidence.bound.max_lsb and not gap.where:
+            drifted.append((name, gap))
+            continue
+        yield Finding(
+            "reference-disagrees",
+            f"{name} and the integer reference {_describe(gap)}",
+            where=name,
+            hint="the file or the runtime does not compute what was planned; report the model",
+        )
     for gap in evidence.pairs:
-        files = {names.get(first, first) for first in (gap.first, gap.second)}
-        if evidence.bound.holds(gap) or files & saturated:
+        names = [entries[name].artifact.path.name for name in (gap.first, gap.second) if name in entries]
+        if evidence.bound.holds(gap) or explained & set(names):
             continue
         yield Finding(
             "files-disagree",
-            f"{names.get(gap.first, gap.first)} and {names.get(gap.second, gap.second)} {_describe(gap)}",
+            f"{join_names(names)} {_describe(gap)}",
             where=gap.where.partition(": up to")[0],
             hint="the two runtimes round this operator differently, or one file is wrong: the reference decides",
         )
-    for entry in evidence.int8:
-        gap_to_reference = entry.reference
-        name = entry.artifact.path.name
-        if gap_to_reference and name not in saturated and not evidence.bound.holds(gap_to_reference):
-            yield Finding(
-                "reference-disagrees",
-                f"{name} and the integer reference {_describe(gap_to_reference)}",
-                where=name,
-                hint="the file or the runtime does not compute what was planned; report the model",
-            )
+    if drifted:
+        yield _tell_drift(drifted)
+
+
+def _tell_drift(drifted: list[tuple[str, LsbGap]]) -> Finding:
+    """Single steps that add up over a deep network: worth knowing, nothing to repair."""
+    names = [name for name, _ in drifted]
+    furthest, least = max(gap.max_lsb for _, gap in drifted), min(gap.share_within_one for _, gap in drifted)
+    return Finding(
+        "rounding-adds-up",
+        f"{join_names(names)} {'ends' if len(names) == 1 else 'end'} up to {furthest} LSB from the integer reference "
+        f"({share(least)} of the outputs within 1 LSB); no single node was found that computes anything else",
+        Severity.NOTE,
+        where=names[0] if len(names) == 1 else "",
+    )
 
 
 def _describe(gap: LsbGap) -> str:
@@ -142,7 +163,7 @@ def find_low_agreement(evidence: Evidence) -> Iterator[Finding]:
     found: dict[Interval, list[str]] = {}
     for entry in evidence.int8:
         agreement = entry.signal.top1_agreement if entry.signal else None
-        if agreement is not None and agreement.high < LOW_AGREEMENT:
+        if agreement is not None and agreement.high < LOW_AGREEMENT and entry.artifact.format not in AUDITS:
             found.setdefault(agreement, []).append(entry.artifact.path.name)
     for agreement, names in found.items():
         yield Finding(

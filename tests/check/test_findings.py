@@ -100,7 +100,24 @@ def test_disagreement_carries_its_address():
 def test_disagreement_starts_beyond_the_bound(worst, share, fires):
     gap = LsbGap("onnx-int8", "tflite-int8", worst, share, 100, 10)
     found = codes(judge(evidence(entry(), entry("tflite-int8"), pairs=(gap,))))
-    assert ("files-disagree" in found) == fires
+    assert found == (["files-disagree"] if fires else [])
+
+
+@pytest.mark.parametrize(
+    ("worst", "share", "where", "code"),
+    [
+        (4, 0.9, "", "rounding-adds-up"),
+        (4, 0.9, "features.3 (Conv): up to 4 LSB", "reference-disagrees"),
+        (9, 0.99, "", "reference-disagrees"),
+    ],
+)
+def test_small_steps_without_a_guilty_node_are_a_note(worst, share, where, code):
+    """The files' own disagreement is explained by it and not told again."""
+    gap = LsbGap("onnx-int8", "reference", worst, share, 100, 4, where)
+    pair = LsbGap("onnx-int8", "tflite-int8", worst, share, 100, 10)
+    (finding,) = judge(evidence(entry(reference=gap), entry("tflite-int8"), pairs=(pair,)))
+    assert finding.code == code
+    assert (finding.severity is Severity.NOTE) == (code == "rounding-adds-up")
 
 
 def test_a_saturated_file_is_told_once():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from edgekit.check.fusion import Executed, find_node, summarize_fusion
@@ -33,3 +35,11 @@ def test_counts_by_kind(small_net):
     assert (fusion.int8, fusion.float, fusion.conversions, fusion.delegated) == (1, 2, 1, 3)
     assert fusion.operators == {"Conv": 2, "QLinearConv": 1, "QuantizeLinear": 1, "Shape": 1}
     assert fusion.left_float == ("block.depthwise (Conv)",)
+
+
+def test_operators_with_float_inside_are_planned_so(small_net):
+    """LayerNormalization is float between int8 borders on every runtime: nothing was undone."""
+    graph = small_net.quantized.graph
+    nodes = tuple(replace(node, op="LayerNormalization") if node.name == "n2" else node for node in graph.nodes)
+    quantized = replace(small_net.quantized, graph=replace(graph, nodes=nodes))
+    assert summarize_fusion(quantized, [Executed("SUB", "float", ("h2",))]).left_float == ()
