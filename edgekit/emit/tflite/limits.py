@@ -39,8 +39,11 @@ def spatial(graph: Graph, node: Node) -> str:
     return _constant_weight(graph, node) if node.op.startswith("Conv") else ""
 
 
-def average_pool(graph: Graph, node: Node) -> str:
-    """As other windows; every window must see at least one number."""
+def pool(graph: Graph, node: Node) -> str:
+    """As other windows; one that saw nothing but pads would have no maximum and no mean."""
+    window, pads = node.attributes["kernel_shape"], node.attributes["pads"]
+    if any(pad >= size for pad, size in zip(pads, (*window, *window), strict=True)):
+        return f"pads {tuple(pads)} hold whole windows of {tuple(window)}"
     return spatial(graph, node)
 
 
@@ -77,11 +80,6 @@ def window_rank(graph: Graph, node: Node) -> str:
     """STRIDED_SLICE takes five axes."""
     rank = len(graph.shape(node.inputs[0]))
     return "" if rank <= _WINDOW_RANK else f"input has {rank} axes; {node.op} takes {_WINDOW_RANK}"
-
-
-def expand(graph: Graph, node: Node) -> str:
-    """BROADCAST_TO takes eight axes; ours are at most six."""
-    return ""
 
 
 def pad(graph: Graph, node: Node) -> str:

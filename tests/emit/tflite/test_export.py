@@ -119,6 +119,21 @@ def test_versions_are_those_of_old_runtimes(tmp_path, quantized) -> None:
     assert versions == {"QUANTIZE": 1, "CONV_2D": 3, "MEAN": 2, "RESHAPE": 1, "LOGISTIC": 2, "DEQUANTIZE": 2}
 
 
+def test_float_operators_have_the_versions_of_float(tmp_path, sketch) -> None:
+    export.write(sketch.float("v3", "v4"), tmp_path / "model.tflite")
+    assert {code.version for code in read(tmp_path / "model.tflite").operatorCodes} == {1}
+
+
+def test_equal_integers_of_other_scales_share_their_bytes(tmp_path: Path) -> None:
+    sketch = Sketch()
+    name, weight = sketch.input(1, 64), sketch.weight(64, 64)
+    for scaled in (weight, sketch.constant(2 * sketch.constants[weight])):
+        name = sketch.node("Gemm", name, scaled)
+    quantized = sketch.int8(name)
+    export.write(quantized, tmp_path / "model.tflite")
+    assert (tmp_path / "model.tflite").read_bytes().count(quantized.integers[weight].tobytes()) == 1
+
+
 def test_what_no_output_needs_is_not_written() -> None:
     program = Program()
     source = program.tensor("source", (2,), dtype="float32")
@@ -136,6 +151,7 @@ BAD = {
     "kernels have 1 or 2": _graph(
         "MaxPool", (1, 2, 4, 4, 4), (1, 2, 2, 2, 2), kernel_shape=(2,) * 3, strides=(2,) * 3, pads=(0,) * 6
     ),
+    "hold whole windows": _graph("MaxPool", (1, 2, 4), (1, 2, 6), kernel_shape=(2,), strides=(1,), pads=(2, 1)),
     "float64": _graph("Exp", (1, 2), (1, 2), "float64"),
     "at most 6": _graph("Exp", (1,) * 7, (1,) * 7),
     "empty": _graph("Exp", (1, 0), (1, 0)),

@@ -15,7 +15,7 @@ from edgekit.emit.tflite.support import unsupported
 from edgekit.runtime.litert import open_tflite
 from edgekit.runtime.reference import ReferenceSession
 from tests.emit.tflite.random_graphs import draw
-from tests.emit.tflite.sketch import Sketch, operators
+from tests.emit.tflite.sketch import Sketch, operators, read
 
 
 def _file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -118,6 +118,16 @@ def test_a_channels_last_model_stays_as_it_is(tmp_path: Path) -> None:
     assert border.inputs[0].permutation is border.outputs[0].permutation is None
 
 
+def test_an_input_is_stored_as_its_reader_behind_a_transpose_wants_it(tmp_path: Path) -> None:
+    sketch = Sketch()
+    result = sketch.conv(sketch.node("Transpose", sketch.input(1, 6, 3, 5), perm=(0, 2, 1, 3)), 4)
+    border = write(sketch.float(result), tmp_path / "rows.tflite")
+    assert operators(tmp_path / "rows.tflite") == {"CONV_2D": 1}
+    assert border.inputs[0].permutation == (0, 1, 3, 2)
+    output = open_tflite(tmp_path / "rows.tflite").run(sketch.feeds())[result]
+    np.testing.assert_allclose(output, sketch.arrays[result], atol=1e-5)
+
+
 def test_convolutions_in_a_row_over_one_axis_stay_in_rank_4(tmp_path: Path) -> None:
     sketch = Sketch()
     first = sketch.conv(sketch.input(1, 4, 20), 6, kernel=(3,), pads=(1, 1))
@@ -184,5 +194,7 @@ def test_an_output_that_is_an_input_or_another_output_has_a_tensor_of_its_own(tm
     quantized = sketch.float(name, moved, clipped, same)
     write(quantized, tmp_path / "same.tflite")
     results = open_tflite(tmp_path / "same.tflite").run(sketch.feeds())
+    border = read(tmp_path / "same.tflite").subgraphs[0]
+    assert len({*border.inputs, *border.outputs}) == 5
     for output in quantized.graph.outputs:
         np.testing.assert_array_equal(results[output], sketch.arrays[output])

@@ -17,7 +17,7 @@ from edgekit.testing.single_op import catalogue
 from edgekit.types.graph import Graph, Node, QuantizedGraph, Value
 from edgekit.types.operators import OPERATORS
 from edgekit.types.qparams import QParams
-from tests.emit.tflite.sketch import Sketch, operators
+from tests.emit.tflite.sketch import Sketch, operators, read
 
 INF = float("inf")
 WINDOW = {"strides": (2, 2), "pads": (1, 1, 1, 1)}
@@ -236,6 +236,30 @@ def test_a_convolution_whose_output_is_dead_still_loads(tmp_path: Path) -> None:
     export.write(quantized, tmp_path / "dead.tflite")
     output = open_tflite(tmp_path / "dead.tflite").run(sketch.feeds())[result]
     np.testing.assert_allclose(output, ReferenceSession(quantized).run(sketch.feeds())[result])
+
+
+def test_parts_of_a_concat_are_brought_to_its_scale(tmp_path: Path) -> None:
+    """The kernel copies integers whatever scale their tensors have."""
+    names = ("a", "b", "y")
+    values = {name: Value(name, (1, 2 + 2 * (name == "y"))) for name in names}
+    graph = Graph("parts", names[:2], names[2:], (Node("n", "Concat", names[:2], names[2:], {"axis": 1}),), values, {})
+    scales = {"a": 0.1, "b": 0.2, "y": 0.4}
+    quantized = QuantizedGraph(graph, {name: QParams(np.array(s), np.array(1)) for name, s in scales.items()}, {})
+    export.write(quantized, tmp_path / "parts.tflite")
+    feeds = {"a": np.array([[0.8, -1.2]], np.float32), "b": np.array([[4.0, 8.0]], np.float32)}
+    result = open_tflite(tmp_path / "parts.tflite").run(feeds)["y"]
+    np.testing.assert_allclose(result, [[0.8, -1.2, 4.0, 8.0]], rtol=1e-6)
+
+
+def test_a_shared_slope_spans_the_channels(tmp_path: Path) -> None:
+    """XNNPACK of tflite-runtime 2.14 reads one slope per channel past the end of a single one."""
+    sketch = Sketch()
+    slope = sketch.constant(np.array([[[0.25]]], np.float32))
+    result = sketch.node("PRelu", sketch.conv(sketch.input(1, 3, 4, 4), 5), slope)
+    export.write(sketch.float(result), tmp_path / "prelu.tflite")
+    tensors = read(tmp_path / "prelu.tflite").subgraphs[0].tensors
+    assert [list(tensor.shape) for tensor in tensors if tensor.name.decode() == slope] == [[5]]
+    assert operators(tmp_path / "prelu.tflite")["PRELU"] == 1
 
 
 def test_index_arithmetic_stays_integer(tmp_path: Path) -> None:
