@@ -33,7 +33,8 @@ def audit(graph: Graph) -> None:
     Raises:
         UnsupportedOpError: Lists each node that is not, with its torch module and the reason.
     """
-    offending = [(node.op.removeprefix(REFUSED), node.module, why) for node in graph.nodes if (why := _reason(graph, node))]
+    reasons = [(node, _reason(graph, node)) for node in graph.nodes]
+    offending = [(node.op.removeprefix(REFUSED), node.module, why) for node, why in reasons if why]
     if offending:
         raise UnsupportedOpError(
             tuple(offending),

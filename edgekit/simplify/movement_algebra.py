@@ -6,12 +6,14 @@ reorders groups; so a whole chain is one reordering of atoms between two shapes,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
+_TWICE = ("Reshape", "Reshape")
 
 
 class Move(NamedTuple):
@@ -46,6 +48,13 @@ def shortest(shape: Shape, moves: Sequence[Move]) -> list[Move] | None:
     [Move(op='Reshape', values=(2, 3, 4)), Move(op='Transpose', values=(0, 2, 1)), Move(op='Reshape', values=(2, 12))]
     """
     atoms = _Atoms.of(shape)
+    moves = [  # of several Reshapes in a row only the last counts
+        move
+        for move, after in itertools.zip_longest(moves, moves[1:])
+        if after is None or (move.op, after.op) != _TWICE
+    ]
+    if len(moves) == 1 and moves[0].op == "Reshape":
+        return [] if moves[0].values == shape else list(moves)
     for move in moves:
         if move.op == "Transpose":
             atoms.axes = [atoms.axes[axis] for axis in move.values]

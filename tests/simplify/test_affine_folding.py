@@ -9,7 +9,7 @@ def w(*shape):
 
 
 def image(body):
-    return f"(float[1,4,6,6] x) => (float[N,C,H,W] y) {{ {body} }}"
+    return f"(float[1,4,6,6] x) => (float y) {{ {body} }}"
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5, 1, 1), (1, 5, 1, 1)])
@@ -49,13 +49,13 @@ def test_the_factor_of_a_transposed_convolution_folds(check):
 def test_attention_scaling_passes_movement_into_the_projection(check):
     body = "g = MatMul(x, w) \n r = Reshape(g, s) \n t = Transpose <perm=[0,2,1,3]> (r) \n y = Mul(t, k)"
     weights = {"w": w(8, 12), "s": np.int64([1, 5, 3, 4]), "k": np.float32(0.5)}
-    found = check(f"(float[1,5,8] x) => (float[1,3,5,4] y) {{ {body} }}", weights)
+    found = check(f"(float[1,5,8] x) => (float y) {{ {body} }}", weights)
     assert found.ops == "Gemm Reshape Transpose"
 
 
 def test_factors_on_both_sides_of_a_matmul_are_one(check):
     body = "a = Mul(x, k) \n b = Mul(z, k) \n y = MatMul(a, b)"
-    found = check(f"(float[1,5,8] x, float[1,8,3] z) => (float[1,5,3] y) {{ {body} }}", {"k": np.float32(0.7)})
+    found = check(f"(float[1,5,8] x, float[1,8,3] z) => (float y) {{ {body} }}", {"k": np.float32(0.7)})
     assert found.ops == "Mul MatMul"
 
 

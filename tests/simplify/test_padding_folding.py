@@ -6,7 +6,7 @@ PADS = np.int64([0, 0, 1, 0, 0, 0, 2, 1])
 
 
 def model(body):
-    return f"(float[1,3,8,8] x) => (float[N,C,H,W] y) {{ {body} }}"
+    return f"(float[1,3,8,8] x) => (float y) {{ {body} }}"
 
 
 def test_zero_pads_fold_into_every_convolution_that_reads_them(check):
