@@ -17,11 +17,12 @@ from edgekit.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
-    from edgekit.pipeline import CompressResult, compress
+    from edgekit.pipeline import compress
     from edgekit.types.finding import Finding
     from edgekit.types.preprocessing import Preprocessing
     from edgekit.types.progress import Progress
     from edgekit.types.recipe import Recipe
+    from edgekit.types.result import CompressResult
     from edgekit.types.samples import Samples
     from edgekit.types.spec import TensorSpec
 
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CompressResult": "edgekit.pipeline",
+    "CompressResult": "edgekit.types.result",
     "EdgekitError": "edgekit.errors",
     "Finding": "edgekit.types.finding",
     "Preprocessing": "edgekit.types.preprocessing",

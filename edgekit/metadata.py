@@ -28,7 +28,7 @@ def describe(
         "edgekit.version": __version__,
         "edgekit.model": model.name,
         "edgekit.source.sha256": model.digest,
-        "edgekit.recipe.sha256": digest.of_bytes(recipe.to_toml().encode()),
+        "edgekit.recipe.sha256": digest.of_bytes(_settings(recipe).to_toml().encode()),
     }
     if preprocessing is not None:
         strings["edgekit.preprocessing"] = digest.canonical_json(preprocessing.to_dict())
@@ -41,3 +41,8 @@ def describe(
         }
         strings["edgekit.scales"] = digest.canonical_json(scales)
     return strings
+
+
+def _settings(recipe: Recipe) -> Recipe:
+    """The recipe without the places of its files: moving a project must not change the bytes it gives."""
+    return recipe.with_fields({"model.factory": "", "calibration.data": "", "evaluation.data": ""})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.calibration import calibrate
@@ -16,41 +15,20 @@ from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
 from edgekit.metadata import describe
 from edgekit.report.files import write_reports
+from edgekit.request import settle
 from edgekit.simplify.simplification import simplify
 from edgekit.stages import Stages
 from edgekit.types.artifact import FLOAT
-from edgekit.types.finding import Finding
-from edgekit.types.graph import Graph, QuantizedGraph
+from edgekit.types.graph import Graph
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
 from edgekit.types.recipe import FILES, Recipe
 from edgekit.types.report import CalibrationSummary, Report, summarize
+from edgekit.types.result import CompressResult
 from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 from edgekit.version import __version__
 from edgekit.workspace import open_workspace
-
-
-@dataclass(frozen=True, eq=False)
-class CompressResult:
-    """What a run left.
-
-    Attributes:
-        out: The folder.
-        files: format -> path of each written model file.
-        report: Everything that was measured and noticed.
-        quantized: The graph the files were made from.
-    """
-
-    out: Path
-    files: Mapping[str, Path]
-    report: Report
-    quantized: QuantizedGraph
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Of every stage, most severe first."""
-        return self.report.all_findings
 
 
 def compress(
@@ -73,13 +51,14 @@ def compress(
         model: A torch `nn.Module`, or the path of a torch.export program, TorchScript, state dict or ONNX file.
         calibration: Unlabelled inputs: a folder of images, `.npz`, `.npy`, "module:function", or in Python any array,
             iterable of batches or DataLoader. None synthesizes inputs from BatchNorm statistics.
-        inputs: Names and shapes where the model itself does not tell.
+        inputs: Names and shapes, where neither the model nor the first batch of calibration data tells.
         factory: "module:function" or "file.py:function" that builds the module of a state dict.
         trust_pickle: Unpickle a whole module; this runs whatever code the file holds.
         preprocessing: How an image becomes an input; a Preprocessing or a preset's name.
         evaluation: Labelled data, for accuracy with a paired confidence interval.
         out: Folder for the files; created, and only touched when everything succeeded.
-        recipe: All further settings.
+        recipe: All further settings, and the above where they are left out; None takes the `edgekit.toml` beside the
+            model, or the defaults.
         progress: Who to tell how far it is.
         command: Command line that repeats the run, for the report.
 
@@ -91,22 +70,37 @@ def compress(
         UnsupportedOpError: Operators that cannot be converted, all of them listed.
         StorageError: The folder cannot be written.
     """
-    recipe, out = recipe or Recipe(), Path(out)
+    request = settle(
+        model,
+        calibration=calibration,
+        inputs=inputs,
+        factory=factory,
+        preprocessing=preprocessing,
+        evaluation=evaluation,
+        recipe=recipe,
+    )
+    recipe, out = request.recipe, Path(out)
     stages = Stages(progress or Silent())
     with open_workspace(out) as space:
         with stages.stage("load"):
-            loaded = open_model(model, workdir=space.scratch, inputs=inputs, factory=factory, trust_pickle=trust_pickle)
+            loaded = open_model(
+                model,
+                workdir=space.scratch,
+                inputs=request.inputs,
+                factory=request.factory,
+                trust_pickle=trust_pickle,
+            )
         with stages.stage("simplify"):
             simplified = simplify(loaded.path, name=loaded.name)
             formats, notes = writable_formats(simplified.graph, recipe.emit.formats)
-        spec = _preprocessing(preprocessing, simplified.graph)
+        spec = _preprocessing(request.preprocessing, simplified.graph)
         float_file = float_artifact(
             simplified.graph, space.files / FILES[FLOAT], metadata=describe(loaded, recipe, preprocessing=spec)
         )
         calibrated = calibrate(
             simplified,
             float_file.path,
-            calibration,
+            request.calibration,
             preprocessing=spec,
             recipe=recipe,
             workdir=space.scratch,
@@ -122,10 +116,15 @@ def compress(
                         emit(quantized, space.files / FILES[name], format=name, io=recipe.emit.io, metadata=about)
                     )
                 stage.advance()
-        labelled = _evaluation(evaluation, simplified.graph, calibrated.preprocessing, space.scratch)
+        labelled = _evaluation(request.evaluation, simplified.graph, calibrated.preprocessing, space.scratch)
         with stages.stage("check"):
             checked = compare(
-                files, quantized=quantized, held_back=calibrated.held_back, evaluation=labelled, progress=stages
+                files,
+                quantized=quantized,
+                held_back=calibrated.held_back,
+                evaluation=labelled,
+                budget_seconds=recipe.check.seconds,
+                progress=stages,
             )
         report = Report(
             version=__version__,
@@ -140,7 +139,7 @@ def compress(
             preprocessing=calibrated.preprocessing,
             seconds=stages.seconds,
         )
-        (space.files / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+        (space.files / "recipe.toml").write_text(recipe.seen_from(out).to_toml(), encoding="utf-8")
         write_reports(report, space.files)
         space.publish()
     return CompressResult(out, {file.format: out / file.path.name for file in files}, report, quantized)

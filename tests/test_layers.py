@@ -16,7 +16,7 @@ FLOORS = (
     ("types",),
     ("plugins", "runtime", "stages", "workspace"),
     ("load", "simplify", "shrink", "emit", "check", "report"),
-    ("calibration", "metadata"),
+    ("calibration", "metadata", "request"),
     ("pipeline",),
     ("demo",),
     ("cli",),

@@ -92,14 +92,9 @@ def compress(
 
         result = compress_model(
             model,
-            calibration=recipe.calibration.data or None,
-            inputs=recipe.model.specs(),
-            factory=recipe.model.factory or None,
             trust_pickle=trust_pickle,
-            preprocessing=recipe.calibration.preprocessing or None,
-            evaluation=recipe.evaluation.data or None,
             out=out,
-            recipe=recipe.seen_from(out),
+            recipe=recipe,
             progress=progress,
             command=terminal.command,
         )

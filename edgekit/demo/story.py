@@ -12,13 +12,14 @@ import torch
 
 from edgekit.demo import lite0, photos
 from edgekit.load.images import read_image
-from edgekit.pipeline import CompressResult, compress
+from edgekit.pipeline import compress
 from edgekit.runtime.litert import open_tflite
 from edgekit.runtime.ort import open_onnx
 from edgekit.runtime.session import Session
 from edgekit.types.progress import Progress, Silent
 from edgekit.types.qparams import Array
 from edgekit.types.recipe import CalibrationSettings, Recipe
+from edgekit.types.result import CompressResult
 
 FLOAT = "float torch"
 

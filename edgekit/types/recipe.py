@@ -145,6 +145,20 @@ class EmitSettings:
 
 
 @dataclass(frozen=True)
+class CheckSettings:
+    """How long the written files are run.
+
+    Attributes:
+        seconds: Wall time to aim for; a few samples per file are always run, and all labelled ones.
+    """
+
+    seconds: float = 20.0
+
+    def __post_init__(self) -> None:
+        between("check.seconds", self.seconds, 0.1, 86_400)
+
+
+@dataclass(frozen=True)
 class Recipe:
     r"""One run. The default recipe is what a bare `edgekit compress MODEL` does.
 
@@ -159,6 +173,7 @@ class Recipe:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
     emit: EmitSettings = field(default_factory=EmitSettings)
+    check: CheckSettings = field(default_factory=CheckSettings)
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:

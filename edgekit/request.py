@@ -1,0 +1,89 @@
+"""Request: what was asked for, with the recipe's word where an argument was left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit.types.notation import write_preprocessing
+from edgekit.types.preprocessing import Preprocessing
+from edgekit.types.recipe import Recipe
+from edgekit.types.spec import TensorSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One run, settled.
+
+    Attributes:
+        model: A live module or a path.
+        calibration: Data in any form, or None.
+        inputs: Declared inputs; empty when nobody declared any.
+        factory: What builds the module of a state dict, or None.
+        preprocessing: For images: a spec, its short text, or None.
+        evaluation: Labelled data in any form, or None.
+        recipe: All settings, with the arguments that a recipe can hold written into it.
+    """
+
+    model: object
+    calibration: object
+    inputs: tuple[TensorSpec, ...]
+    factory: str | None
+    preprocessing: Preprocessing | str | None
+    evaluation: object
+    recipe: Recipe
+
+
+def settle(
+    model: object,
+    *,
+    calibration: object,
+    inputs: Sequence[TensorSpec],
+    factory: str | None,
+    preprocessing: Preprocessing | str | None,
+    evaluation: object,
+    recipe: Recipe | None,
+) -> Request:
+    """Put the arguments over the recipe: an explicit one, else the `edgekit.toml` beside the model, else the default.
+
+    A live module that has no declared inputs takes their shapes from the first batch of calibration data.
+
+    Raises:
+        RecipeError: The recipe beside the model is not one.
+    """
+    if recipe is None:
+        recipe = Recipe.beside(Path(model)) if isinstance(model, str | os.PathLike) else Recipe()
+    calibration = recipe.calibration.data or None if calibration is None else calibration
+    evaluation = recipe.evaluation.data or None if evaluation is None else evaluation
+    specs = tuple(inputs) or recipe.model.specs()
+    if not specs and not isinstance(model, str | os.PathLike):
+        specs, calibration = _inputs_from_data(model, calibration)
+    factory = factory or recipe.model.factory or None
+    preprocessing = preprocessing or recipe.calibration.preprocessing or None
+    written = recipe.with_fields(
+        {
+            "model.factory": factory or "",
+            "model.inputs": [str(spec) for spec in specs],
+            "calibration.data": _place(calibration),
+            "calibration.preprocessing": write_preprocessing(preprocessing)
+            if isinstance(preprocessing, Preprocessing)
+            else preprocessing or "",
+            "evaluation.data": _place(evaluation),
+        }
+    )
+    return Request(model, calibration, specs, factory, preprocessing, evaluation, written)
+
+
+def _inputs_from_data(model: object, data: object) -> tuple[tuple[TensorSpec, ...], object]:
+    from torch import nn  # only a live module needs torch here
+
+    from edgekit.load.first_batch import inputs_from_data
+
+    return inputs_from_data(model, data) if isinstance(model, nn.Module) else ((), data)
+
+
+def _place(data: object) -> str:
+    """Where data lies, when it has a place that a recipe can name."""
+    return str(data) if isinstance(data, str | os.PathLike) else ""
