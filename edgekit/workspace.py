@@ -12,6 +12,9 @@ from pathlib import Path
 
 from edgekit.errors import StorageError
 
+_PREFIX = ".edgekit-"
+"""Of the temporary folder; short, and independent of the target's name, which may be as long as a name can be."""
+
 _STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
@@ -48,7 +51,7 @@ def open_workspace(target: Path) -> Iterator[Workspace]:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists() and not target.is_dir():
             raise StorageError(f"{target} is a file, not a folder", hint="choose another folder with --out")
-        root = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=target.parent))
     except OSError as error:
         raise _storage_error(error, target) from error
     try:
@@ -64,7 +67,9 @@ def open_workspace(target: Path) -> Iterator[Workspace]:
 def _storage_error(error: OSError, target: Path) -> StorageError:
     if isinstance(error, StorageError):
         return error
-    return StorageError(
-        f"cannot write to {target}: {error.strerror or error}",
-        hint="free some space, or choose another folder with --out",
-    )
+    cause, way = error.strerror or str(error), "choose another folder with --out"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        cause = "a part of its path is a file, not a folder"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way = f"free some space, or {way}"
+    return StorageError(f"cannot write to {target}: {cause}", hint=way)

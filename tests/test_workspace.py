@@ -60,3 +60,19 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(StorageError, match="is a file"), open_workspace(tmp_path / "out"):
         pass
+
+
+def test_a_file_in_the_path_of_the_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="is a file") as caught, open_workspace(tmp_path / "file" / "out"):
+        pass
+    assert "space" not in caught.value.hint
+
+
+def test_a_name_of_any_length_that_the_file_system_takes(tmp_path):
+    with open_workspace(tmp_path / ("n" * 255)) as space:
+        space.publish()
+    assert os.listdir(tmp_path) == ["n" * 255]
+    with pytest.raises(StorageError, match="too long"), open_workspace(tmp_path / ("n" * 256)):
+        pass
+    assert os.listdir(tmp_path) == ["n" * 255]
