@@ -31,6 +31,9 @@ class Editor:
         self._counters: dict[str, int] = {}
         for node in graph.nodes:
             self._link(node)
+        for name in graph.outputs:
+            if name in self.constants:  # the result is a copy of the constant, see `_name_results`
+                self.redirect(name, self.add_constant(self.constants.pop(name), f"{name}.constant"))
 
     # Reading.
 

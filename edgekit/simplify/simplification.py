@@ -101,12 +101,13 @@ def simplify(path: Path, *, name: str, inputs: Sequence[TensorSpec] = ()) -> Sim
     graph, moments = fold_batchnorm(graph)
     graph = _run(graph, FOLDING)
     audit(graph)
+    _, stuck = find_batch_axes(graph)
     graph = with_virtual_batch(graph, LAYOUT)
     graph = _run(graph, FINISH)
     audit(graph)
-    graph, batch_findings = find_batch_axes(graph)
+    graph, still_stuck = find_batch_axes(graph)
     named = name_by_module(graph)
-    return Simplified(named, _statistics(graph, named, moments), findings + batch_findings)
+    return Simplified(named, _statistics(graph, named, moments), findings + (still_stuck and (stuck or still_stuck)))
 
 
 def _run(graph: Graph, passes: Sequence[Pass]) -> Graph:
