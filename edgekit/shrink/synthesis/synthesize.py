@@ -61,6 +61,7 @@ def synthesize(
     chunk = 1 if batched is None else max(1, min(CHUNK, int(CHUNK_BYTES // max(1, _bytes(graph)))))
     frame = _fitted_frame(batched or graph, statistics, rng, chunk)
     objective = Objective(batched or graph, statistics)
+    objective.measure_unit(frame.inputs(_noise(graph, rng, chunk, False)))
     made: dict[str, list[Array]] = {name: [] for name in graph.inputs}
     for start in range(0, distinct, chunk):
         size = min(chunk, distinct - start)
