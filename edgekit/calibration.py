@@ -12,6 +12,7 @@ from edgekit.load.samples import open_samples, split
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
+from edgekit.shrink.quantization.weights import refuse_not_finite
 from edgekit.simplify.simplification import Simplified
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph, QuantizedGraph
@@ -76,9 +77,11 @@ def calibrate(
         stages: Told of linting, synthesis and calibration.
 
     Raises:
+        ModelLoadError: A weight holds NaN or infinity.
         CalibrationError: The data is empty, not finite, or does not fit the model.
     """
     graph = simplified.graph
+    refuse_not_finite(graph)
     specs = tuple(graph.spec(name) for name in graph.inputs)
     if data is None:
         return _without_data(simplified, float_file, recipe, specs, stages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from edgekit.calibration import calibrate
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
 from edgekit.emit.support import writable_formats
+from edgekit.errors import RecipeError
 from edgekit.load.checkpoint import open_model
 from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
@@ -80,6 +82,7 @@ def compress(
         recipe=recipe,
     )
     recipe, out = request.recipe, Path(out)
+    _refuse_overwriting(model, out)
     stages = Stages(progress or Silent())
     with open_workspace(out) as space:
         with stages.stage("load"):
@@ -141,8 +144,20 @@ def compress(
         )
         (space.files / "recipe.toml").write_text(recipe.seen_from(out).to_toml(), encoding="utf-8")
         write_reports(report, space.files)
-        space.publish()
+        space.publish(known=[*FILES.values(), *(f"{name}.data" for name in FILES.values())])
     return CompressResult(out, {file.format: out / file.path.name for file in files}, report, quantized)
+
+
+def _refuse_overwriting(model: object, out: Path) -> None:
+    """A model called like one of the files is not to be replaced by what was made from it."""
+    if not isinstance(model, str | os.PathLike):
+        return
+    source = Path(model).expanduser().resolve()
+    if source in {(out / name).resolve() for name in FILES.values()}:
+        raise RecipeError(
+            f"the folder {out} holds the model itself, and the run would overwrite {source.name}",
+            hint="choose another folder with --out",
+        )
 
 
 def _preprocessing(given: Preprocessing | str | None, graph: Graph) -> Preprocessing | None:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from edgekit.errors import StorageError
 _PREFIX = ".edgekit-"
 """Of the temporary folder; short, and independent of the target's name, which may be as long as a name can be."""
 
-_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+_STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 class Workspace:
@@ -33,11 +33,21 @@ class Workspace:
         self.files.mkdir()
         self.scratch.mkdir()
 
-    def publish(self) -> None:
-        """Move every file into the target folder; each move is atomic, and files of an earlier run are replaced."""
+    def publish(self, *, known: Collection[str] = ()) -> None:
+        """Move every file into the target folder; each move is atomic, and files of an earlier run are replaced.
+
+        Args:
+            known: Names that a run writes or not, as asked. Where all others are in the folder already, there was an
+                earlier run, and what only it wrote is removed: it would pass for a file of the new graph.
+        """
         self._target.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self.files.iterdir()):
-            os.replace(path, self._target / path.name)
+        written = {path.name for path in self.files.iterdir()}
+        earlier = all((self._target / name).exists() for name in written.difference(known))
+        for name in sorted(written):
+            os.replace(self.files / name, self._target / name)
+        if earlier:
+            for name in set(known) - written:
+                (self._target / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -76,3 +76,15 @@ def test_a_name_of_any_length_that_the_file_system_takes(tmp_path):
     with pytest.raises(StorageError, match="too long"), open_workspace(tmp_path / ("n" * 256)):
         pass
     assert os.listdir(tmp_path) == ["n" * 255]
+
+
+@pytest.mark.parametrize(("present", "kept"), [(["report", "a", "b", "mine"], False), (["a", "b", "mine"], True)])
+def test_what_only_an_earlier_run_wrote_is_removed(tmp_path, present, kept):
+    for name in present:
+        (tmp_path / name).write_text("old")
+    with open_workspace(tmp_path) as space:
+        (space.files / "report").write_text("new")
+        (space.files / "a").write_text("new")
+        space.publish(known=["a", "b"])
+    assert (tmp_path / "b").exists() == kept
+    assert (tmp_path / "mine").read_text() == "old"

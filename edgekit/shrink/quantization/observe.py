@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from edgekit.errors import CalibrationError
+from edgekit.errors import CalibrationError, InputError
 from edgekit.runtime.session import Session
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.types.graph import Graph
@@ -39,14 +39,21 @@ def observe(
         value name -> its Histogram; inputs of linear layers have a per-channel mean.
 
     Raises:
-        CalibrationError: No samples, or a value that is not finite (named, with its torch module).
+        CalibrationError: No samples, one that the model does not run on, or a value that is not finite (named, with its
+            torch module).
     """
     watched = observed_values(graph)
     axes = _channel_axes(graph)
     histograms = {name: Histogram(channel_axis=axes.get(name)) for name in watched}
     count = 0
     for sample in samples:
-        results = {**sample, **session.run(sample)}
+        try:
+            results = {**sample, **session.run(sample)}
+        except InputError as error:
+            raise CalibrationError(
+                f"the float model does not run on calibration sample {count}: {error}",
+                hint="check the values of its inputs, for example that token ids are below the vocabulary's size",
+            ) from error
         for name in watched:
             if not histograms[name].update(results[name]):
                 raise _overflow(graph, name)

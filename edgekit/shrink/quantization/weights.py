@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.errors import ModelLoadError
 from edgekit.types.graph import Graph, Node
+from edgekit.types.operators import Role, role
 from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
 
 PAIR_LIMIT = 127.9
@@ -30,6 +32,32 @@ def channel_axis(node: Node) -> int | None:
     if node.op == "ConvTranspose" and node.attributes["group"] == 1:
         return 1
     return None
+
+
+def refuse_not_finite(graph: Graph) -> None:
+    """Stop before the work when a weight, bias or embedding table holds NaN or infinity.
+
+    Raises:
+        ModelLoadError: Naming the layers.
+    """
+    bad = [
+        f"{name} of {node.label}"
+        for node in graph.nodes
+        for slot, name in enumerate(node.inputs)
+        if name in graph.constants
+        and (role(node.op, slot) in (Role.WEIGHT, Role.BIAS) or (node.op == "Gather" and slot == 0))
+        and not _is_finite(graph.constants[name])
+    ]
+    if bad:
+        raise ModelLoadError(
+            f"{len(bad)} weight tensor(s) hold NaN or infinity: {', '.join(bad[:5])}",
+            hint="the training diverged or the file is damaged; use an earlier checkpoint",
+        )
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether all numbers are; NaN passes through both ends, and no copy is made of a large weight."""
+    return array.size == 0 or bool(np.isfinite([array.min(), array.max()]).all())
 
 
 def choose_weight(graph: Graph, node: Node, weight: Array, *, pair_safe: bool, floor: Array | None = None) -> QParams:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgekit.errors import CalibrationError
+from edgekit.errors import CalibrationError, InputError
 from edgekit.shrink.quantization.bias import mean_shift
 from edgekit.shrink.quantization.islands import float_islands
 from edgekit.shrink.quantization.observe import observe
@@ -110,3 +110,13 @@ def test_observe_names_the_layer_that_overflows():
 def test_observe_refuses_an_empty_set():
     with pytest.raises(CalibrationError, match="empty"):
         observe(_Same(np.zeros(1)), two_branches(), [])
+
+
+class _Refusing(_Same):
+    def run(self, feeds):
+        raise InputError("index 13 is out of range")
+
+
+def test_observe_says_which_sample_the_model_does_not_run_on():
+    with pytest.raises(CalibrationError, match="sample 0: index 13"):
+        observe(_Refusing(None), two_branches(), [{"x": np.zeros((1, 3, 6, 6), np.float32)}])

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.shrink.quantization.weights import bias_floor, choose_weight, round_weight
+from edgekit.errors import ModelLoadError
+from edgekit.shrink.quantization.weights import bias_floor, choose_weight, refuse_not_finite, round_weight
 from edgekit.types.graph import Node
 from tests.shrink.quantization.graphs import CONV, make, weights
 
@@ -70,3 +71,13 @@ def test_grouped_transposed_convolution_has_one_scale():
     weight = weights(0, 4, 2, 3, 3)
     graph, node = linear("ConvTranspose", weight, **{**CONV, "group": 2, "output_padding": (0, 0)})
     assert choose_weight(graph, node, weight, pair_safe=True).axis is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_named_before_the_work(value):
+    weight = np.ones((2, 3), np.float32)
+    graph, _ = linear("Gemm", weight)
+    refuse_not_finite(graph)
+    weight[1, 2] = value
+    with pytest.raises(ModelLoadError, match=r"w of n \(Gemm\)"):
+        refuse_not_finite(graph)
