@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 
+from edgekit.simplify.affine_folding import fold_affine
+from edgekit.types.graph import Graph, Node, Value
+
 RNG = np.random.default_rng(3)
 
 
@@ -62,3 +65,14 @@ def test_factors_on_both_sides_of_a_matmul_are_one(check):
 def test_consecutive_scalar_factors_are_one(check):
     found = check(image("a = Mul(x, k) \n b = Mul(a, k) \n y = Sigmoid(b)"), {"k": np.float32(0.7)})
     assert found.ops == "Mul Sigmoid"
+
+
+def test_a_clamp_that_is_absorbed_already_is_not_passed():
+    nodes = (
+        Node("g", "Gemm", ("x", "w", "b"), ("v",), clamp=(0.0, 6.0)),
+        Node("m", "Mul", ("v", "k"), ("y",)),
+    )
+    values = {name: Value(name, (1, 2)) for name in ("x", "v", "y")}
+    constants = {"w": np.eye(2, dtype=np.float32), "b": np.zeros(2, np.float32), "k": np.float32(-1).reshape(())}
+    graph = Graph("net", ("x",), ("y",), nodes, values, constants)
+    assert [node.op for node in fold_affine(graph).nodes] == ["Gemm", "Mul"]

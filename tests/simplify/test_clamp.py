@@ -53,4 +53,5 @@ def test_a_clip_of_something_bounded_goes(check):
 @given(BOUNDS, BOUNDS, st.floats(-6, 6))
 def test_law_merged_bounds_are_clip_after_clip(first, second, x):
     low, high = merged(first, second)
+    assert low <= high
     assert min(max(x, low), high) == min(max(min(max(x, first[0]), first[1]), second[0]), second[1])

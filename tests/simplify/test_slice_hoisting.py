@@ -17,6 +17,12 @@ def test_a_slice_across_operands_stays(check):
     assert check(f"(float[1,6] x) => (float y) {{ {body} }}", weights).ops == "Exp Sin Concat Slice"
 
 
+def test_a_slice_inside_rows_stays(check):
+    body = "e = Exp(x) \n s = Sin(x) \n j = Concat <axis=1> (e, s) \n r = Flatten(j) \n y = Slice(r, a, b, one)"
+    weights = {"a": np.int64([2]), "b": np.int64([8]), "one": np.int64([1])}
+    assert check(f"(float[1,2,3] x) => (float y) {{ {body} }}", weights).ops == "Exp Sin Concat Reshape Slice"
+
+
 def packed(parts):
     """Query, key and value in one projection, reshaped and transposed before they are cut."""
     body = "g = MatMul(x, w) \n h = Add(g, b) \n r = Reshape(h, n) \n t = Transpose <perm=[2,0,3,1,4]> (r) \n" + parts
