@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.simplify.editor import Editor
 from edgekit.types.graph import Graph, Node
+from edgekit.types.qparams import Array
 
 
 def remove_noise(graph: Graph) -> Graph:
@@ -18,11 +19,16 @@ def remove_noise(graph: Graph) -> Graph:
            same type; Concat and Split of one; Clip without bounds; pools with a 1x1 window and stride 1.
         2. Mul by 1 and Add of 0 that do not broadcast the other operand.
         3. Reductions over axes of size 1 (mean, max, sum) are Reshapes.
-        4. Expand read only by broadcasting arithmetic that gives the same shape without it.
+        4. Reshape and Transpose of a constant are a constant.
+        5. Expand read only by broadcasting arithmetic that gives the same shape without it.
     """
     editor = Editor(graph)
     for node in editor.each():
-        if node.clamp is None and node.op in _IS_IDENTITY and _IS_IDENTITY[node.op](editor, node):
+        array = editor.constant(node.inputs[0]) if node.inputs else None
+        if array is not None and node.op in ("Reshape", "Transpose"):
+            moved = array.reshape(node.attributes["shape"]) if node.op == "Reshape" else _turned(array, node)
+            editor.substitute(node, editor.add_constant(moved, node.inputs[0]))
+        elif node.clamp is None and node.op in _IS_IDENTITY and _IS_IDENTITY[node.op](editor, node):
             editor.substitute(node, node.inputs[0])
         elif node.op in ("Mul", "Add"):
             _neutral(editor, node)
@@ -33,6 +39,10 @@ def remove_noise(graph: Graph) -> Graph:
         elif node.op == "Expand":
             _spread(editor, node)
     return editor.graph()
+
+
+def _turned(array: Array, node: Node) -> Array:
+    return array.transpose(node.attributes["perm"])
 
 
 def _same_shape(editor: Editor, node: Node) -> bool:

@@ -50,3 +50,9 @@ def test_an_expand_that_broadcasting_does_anyway_goes(check):
     body = "e = Expand(x, s) \n a = Add(e, z) \n y = Mul(e, e)"
     text = f"(float[1,1,4] x, float[1,3,4] z) => (float a, float y) {{ {body} }}"
     assert check(text, {"s": np.int64([1, 3, 4])}).ops == "Expand Add Mul"
+
+
+def test_movement_of_a_constant_is_a_constant(check):
+    body = "y = Attention <q_num_heads=2, kv_num_heads=2> (x, k, k)"
+    found = check(f"(float[1,3,8] x) => (float y) {{ {body} }}", {"k": np.ones((1, 5, 8), np.float32)}, opset=23)
+    assert all(name not in found.graph.constants for node in found.graph.nodes for name in node.inputs[:1])
