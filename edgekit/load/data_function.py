@@ -6,14 +6,14 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from edgekit.errors import CalibrationError, EdgekitError
 
 
 def call_data_function(reference: str) -> object:
-    """Import the function and call it without arguments.
+    """Import the function and call it without arguments. What it prints goes to stderr.
 
     Modules are looked for in the current folder too; a file may import its neighbours.
 
@@ -32,11 +32,11 @@ def call_data_function(reference: str) -> object:
             f"{reference!r} is no data source", hint="give module:function, file.py:function, a folder, .npz or .npy"
         )
     try:
-        function = _find(where, name, reference)
-        return function()
+        with redirect_stdout(sys.stderr):
+            return _find(where, name, reference)()
     except EdgekitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CalibrationError(
             f"{reference} raised {type(error).__name__}: {error}", hint="call the function by itself to find the cause"
         ) from error
@@ -52,6 +52,7 @@ def _find(where: str, name: str, reference: str) -> Callable[[], object]:
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # where dataclasses and the workers of a DataLoader look it up
             spec.loader.exec_module(module)
     else:
         with _importable(Path.cwd()):

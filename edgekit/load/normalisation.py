@@ -59,11 +59,11 @@ def judge_fit(moments: PatchMoments, pixels: tuple[Array, Array] | None, sample_
     """
     layer = moments.layer
     fit = _compare(layer, *moments.output())
-    if not fit.is_bad or pixels is None:
+    if not fit.is_bad or pixels is None or not layer.kernel:
         return fit
     candidates: dict[str, float] = {}
     for name, preset in PRESETS.items():
-        scale, shift = _as_patches(layer, preset, pixels, sample_shape)
+        scale, shift = renormalised_patches(layer, preset, pixels, sample_shape)
         candidates[name] = _compare(layer, *moments.output(scale, shift)).divergence
     best = min(candidates.values())
     if best > THRESHOLD:
@@ -105,7 +105,7 @@ def _compare(layer: FirstLayer, mean: Array, variance: Array) -> Fit:
     return Fit(divergence, float(np.sqrt(np.median(ratio))), float(np.median(np.sqrt(offset))))
 
 
-def _as_patches(
+def renormalised_patches(
     layer: FirstLayer, preset: Preset, pixels: tuple[Array, Array], sample_shape: tuple[int, ...]
 ) -> tuple[Array, Array]:
     """What renormalising the pixels by `preset` does to the layer's patches: (scale, shift), (K,) each.

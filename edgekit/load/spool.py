@@ -7,9 +7,10 @@ batch whatever their number.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
@@ -151,7 +152,7 @@ def _fitted(
             done += 1
     except EdgekitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CalibrationError(
             f"{source} raised {type(error).__name__} after {done} batch(es): {error}",
             hint="iterate over it once by itself to find the cause",
@@ -160,11 +161,14 @@ def _fitted(
 
 def _walk(batches: Iterable[object] | SizedMap) -> Iterator[object]:
     """Iterate; a dataset with only `__len__` and `__getitem__` by index, as it need not raise IndexError."""
-    if isinstance(batches, Iterable):
-        yield from batches
-    else:
-        for index in range(len(batches)):
-            yield batches[index]
+    walk = iter(batches) if isinstance(batches, Iterable) else (batches[index] for index in range(len(batches)))
+    while True:
+        with redirect_stdout(sys.stderr):  # what the user's code prints must not end in machine output
+            try:
+                value = next(walk)
+            except StopIteration:
+                return
+        yield value
 
 
 def _write(file: IO[bytes], piece: Array) -> None:

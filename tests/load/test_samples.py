@@ -135,14 +135,18 @@ def test_several_inputs_each_with_its_batch_axis(tmp_path: Path) -> None:
         open_samples((a[:5], h), inputs=TWO, workdir=tmp_path)
 
 
-def test_functions_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "calibration_source.py").write_text(
         "import numpy as np\n"
-        "def batches():\n    for _ in range(3):\n        yield np.ones((2, 3, 8, 6), 'float32')\n"
+        "import sys\nprint('loading')\n"
+        "def batches():\n    for _ in range(3):\n        print('a batch')\n"
+        "        yield np.ones((2, 3, 8, 6), 'float32')\n"
         "def broken():\n    yield np.ones((2, 3, 8, 6), 'float32')\n    raise KeyError('lost')\n"
         "def raises():\n    raise OSError('no disk')\n"
         "def nothing():\n    return None\n"
         "value = 3\n"
+        "def leaves():\n    sys.exit(3)\n"
+        "def leaves_later():\n    yield np.ones((2, 3, 8, 6), 'float32')\n    sys.exit(3)\n"
     )
     monkeypatch.chdir(tmp_path)
     for reference in (f"{tmp_path}/calibration_source.py:batches", "calibration_source:batches"):
@@ -153,9 +157,12 @@ def test_functions_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("nothing", "NoneType, which yields no batches"),
         ("absent", "no function absent"),
         ("value", "no function value"),
+        ("leaves", "SystemExit: 3"),
+        ("leaves_later", "SystemExit after 1 batch"),
     ):
         with pytest.raises(CalibrationError, match=message):
             open_samples(f"calibration_source:{name}", inputs=[SPEC], workdir=tmp_path)
+    assert capsys.readouterr().out == ""  # stdout belongs to --json
     with pytest.raises(CalibrationError, match="ModuleNotFoundError"):
         open_samples("no_such_module_here:f", inputs=[SPEC], workdir=tmp_path)
     with pytest.raises(CalibrationError, match="there is no file"):
