@@ -142,6 +142,7 @@ def _write(model: onnx.ModelProto, path: Path) -> None:
         side = path.with_name(path.name + ".data")
         side.unlink(missing_ok=True)
         onnx.save_model(model, path, save_as_external_data=True, location=side.name, size_threshold=1024)
+        side.chmod(0o644)
         return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
