@@ -290,7 +290,7 @@ def labelled_loader() -> DataLoader:
 
 
 def test_a_live_module_in_training_is_left_as_it_was(project: Project, tmp_path: Path) -> None:
-    """As a training script calls it: train() mode, a frozen submodule, a shuffling DataLoader with labels, no shapes."""
+    """As a training script calls it: train() mode, a frozen submodule, a shuffled DataLoader with labels, no shapes."""
     module = project.module
     module.train()
     module.features[1].eval()  # type: ignore[index]
