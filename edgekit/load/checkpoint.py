@@ -16,18 +16,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from edgekit.errors import ModelLoadError, StorageError
+from edgekit.errors import StorageError
 from edgekit.load.contents import Contents, contents_of
-from edgekit.load.factory import build_module
 from edgekit.load.onnx_file import freeze_onnx
-from edgekit.load.program import load_program, trace_program
-from edgekit.load.saved import load_saved
-from edgekit.load.script import load_script, trace_script
-from edgekit.load.trace import Traced, trace
-from edgekit.load.weights import find_weights, load_weights
+from edgekit.load.traced import Traced
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.model import Model
 from edgekit.types.spec import TensorSpec
@@ -76,14 +68,9 @@ def open_model(
 def _open(source: object, target: Path, inputs: Sequence[TensorSpec], factory: str, trust_pickle: bool) -> Model:
     if isinstance(source, str | os.PathLike):
         return _open_file(Path(source).expanduser(), target, inputs, factory, trust_pickle)
-    if isinstance(source, torch.jit.ScriptModule):
-        traced, origin = trace_script(source, inputs, target), "live TorchScript module"
-    elif isinstance(source, nn.Module):
-        traced, origin = trace(source, inputs, target), "live torch module"
-    elif isinstance(source, torch.export.ExportedProgram):
-        traced, origin = trace_program(source, inputs, target), "live torch.export program"
-    else:
-        raise ModelLoadError(f"a {type(source).__name__} is no model", hint="hand over a torch.nn.Module or a path")
+    from edgekit.load.torch_sources import trace_live
+
+    traced, origin = trace_live(source, inputs, target)
     return _model(type(source).__name__, target, traced, origin)
 
 
@@ -91,43 +78,18 @@ def _open_file(path: Path, target: Path, inputs: Sequence[TensorSpec], factory: 
     contents = contents_of(path)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    origin, notes = contents.value, []
+    notes = []
     if factory and contents in (Contents.ONNX, Contents.PROGRAM, Contents.SCRIPT):
-        message = f"{path.name} is {origin}, which is complete; the factory {factory} was not called"
+        message = f"{path.name} is {contents.value}, which is complete; the factory {factory} was not called"
         notes.append(Finding("factory-not-needed", message, Severity.NOTE))
     if contents is Contents.ONNX:
-        traced = freeze_onnx(path, inputs, target)
-    elif contents is Contents.PROGRAM:
-        traced = trace_program(load_program(path, workdir=target.parent), inputs, target)
-    elif contents is Contents.SCRIPT:
-        traced = trace_script(load_script(path, workdir=target.parent), inputs, target)
-    else:
-        module, origin, found = _module(path, contents, factory, trust_pickle)
-        notes += found
-        traced = trace(module, inputs, target)
-    return _model(path.stem, target, traced, origin, digest=digest, notes=tuple(notes))
-
-
-def _module(path: Path, contents: Contents, factory: str, trust_pickle: bool) -> tuple[nn.Module, str, list[Finding]]:
-    """The module in a saved file, or the factory's with the file's weights; what the file was; findings."""
-    loaded = load_saved(path, contents, trust_pickle=trust_pickle)
-    if isinstance(loaded, nn.Module):
-        return loaded, "pickled torch module", []
-    weights = find_weights(loaded)
-    if not weights:
-        inside = f"; it has the keys {', '.join(map(str, list(loaded)[:6]))}" if isinstance(loaded, dict) else ""
-        raise ModelLoadError(f"{path.name} holds a {type(loaded).__name__}, but no state dict{inside}")
-    if not factory:
-        modules = [item for item in loaded.values() if isinstance(item, nn.Module)] if isinstance(loaded, dict) else []
-        if modules:
-            return modules[0], "pickled torch module", []
-        raise ModelLoadError(
-            f"{path.name} is a state dict: {len(weights[0].tensors)} tensors without the code of the network",
-            hint="name the function that builds the module: --model package.module:factory or --model file.py:factory",
+        return _model(
+            path.stem, target, freeze_onnx(path, inputs, target), contents.value, digest=digest, notes=tuple(notes)
         )
-    module = build_module(factory)
-    found = load_weights(module, weights, maker=factory)
-    return module, "safetensors state dict" if contents is Contents.SAFETENSORS else "state dict", list(found)
+    from edgekit.load.torch_sources import trace_file
+
+    traced, origin, found = trace_file(path, contents, inputs, target, factory=factory, trust_pickle=trust_pickle)
+    return _model(path.stem, target, traced, origin, digest=digest, notes=(*notes, *found))
 
 
 def _model(

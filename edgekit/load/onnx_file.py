@@ -15,12 +15,12 @@ import onnx.inliner
 import onnx.version_converter
 
 from edgekit.errors import ModelLoadError, UnsupportedOpError
+from edgekit.load.comparison import compare
 from edgekit.load.external_data import all_nodes, check_external, external_tensors, place_beside
 from edgekit.load.onnx_sizes import freeze_sizes
-from edgekit.load.parity import compare
 from edgekit.load.protobuf import PROTOBUF_LIMIT, read_proto
 from edgekit.load.quiet import first_line
-from edgekit.load.trace import Traced
+from edgekit.load.traced import Traced
 from edgekit.runtime.ort import open_onnx
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.qparams import Array

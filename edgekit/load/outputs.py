@@ -63,16 +63,16 @@ def run(module: nn.Module, call: Call) -> Results:
 
 
 class OnlyTensors(nn.Module):
-    """Calls a module and returns the list of the tensors in what it gives; torch.onnx exports nothing else."""
+    """Calls a module and returns the tensors in what it gives, flat: all that torch.onnx can export."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         setattr(self, INNER, module)
 
-    def forward(self, *args: Argument, **kwargs: Argument) -> list[Tensor]:
+    def forward(self, *args: Argument, **kwargs: Argument) -> tuple[Tensor, ...]:
         """Same arguments as the module's."""
         leaves = pytree.tree_leaves(getattr(self, INNER)(*args, **kwargs))
-        return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
 
 def _name(path: tuple[object, ...]) -> str:

@@ -33,15 +33,11 @@ _PLAIN_MODULES = (
     "numpy._core.multiarray",
     "_codecs",
 )
+_BUILTINS = "set frozenset bytes bytearray complex slice range int float str list dict tuple"
 _PLAIN_NAMES = frozenset(
-    f"{module}.{name}"
-    for module, names in {
-        "argparse": ("Namespace",),
-        "builtins": ("set", "frozenset", "bytes", "bytearray", "complex", "slice", "range", "int", "float", "str"),
-        "__builtin__": ("set", "frozenset", "bytes", "bytearray", "complex"),
-        "pathlib": ("PosixPath", "WindowsPath", "PurePosixPath", "Path"),
-    }.items()
-    for name in names
+    [f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILTINS.split()]
+    + [f"pathlib.{name}" for name in ("PosixPath", "WindowsPath", "PurePosixPath", "Path")]
+    + ["argparse.Namespace"]
 )
 
 

@@ -19,7 +19,8 @@ from edgekit.load.archive import open_archive
 from edgekit.load.call import Call, numpy_name, tensor_of
 from edgekit.load.program_audit import MEMBERS, audit
 from edgekit.load.quiet import first_line, silence
-from edgekit.load.trace import Traced, trace_call
+from edgekit.load.trace import trace_call
+from edgekit.load.traced import Traced
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.spec import TensorSpec
 
@@ -130,24 +131,31 @@ def _freeze(borders: list[_Border], given: Mapping[str, TensorSpec]) -> dict[Any
     """sympy symbol -> size: what the user said, else 1 for a batch, else what the program was exported with."""
     said: dict[Any, int] = {}
     batch: dict[Any, int] = {}
+    exported: dict[Any, int] = {}
     for border in borders:
         spec = given.get(border.name)
         if spec is not None and len(spec.shape) != len(border.sizes):
             raise ModelLoadError(f"input {spec} has {len(spec.shape)} axes; the program takes {border}")
         for axis, size in enumerate(border.sizes):
-            if border.is_open(axis) and size.node.expr.is_Symbol:
+            if border.is_open(axis) and len(size.node.expr.free_symbols) == 1:
+                symbol = next(iter(size.node.expr.free_symbols))
+                exported.setdefault(symbol, _solve(size.node.expr, symbol, size.node.hint))
                 if spec is not None:
-                    said.setdefault(size.node.expr, spec.shape[axis])
-                elif axis == 0:
-                    batch.setdefault(size.node.expr, 1)
-    return {**batch, **said}
+                    said.setdefault(symbol, _solve(size.node.expr, symbol, spec.shape[axis]))
+                elif axis == 0 and size.node.expr.is_Symbol:
+                    batch.setdefault(symbol, 1)
+    return {**exported, **batch, **said}
+
+
+def _solve(expression: Any, symbol: Any, size: int) -> int:
+    """The symbol's value that makes a linear expression such as `2*s0 + 1` equal to `size`, rounded down."""
+    start = int(expression.subs({symbol: 0}))
+    slope = int(expression.subs({symbol: 1})) - start
+    return (size - start) // slope if slope else size
 
 
 def _size(size: Any, frozen: Mapping[Any, int]) -> int:
-    if isinstance(size, int):
-        return size
-    hints = {symbol: size.node.shape_env.backed_var_to_val.get(symbol, 1) for symbol in size.node.expr.free_symbols}
-    return int(size.node.expr.subs({**hints, **frozen}))
+    return size if isinstance(size, int) else int(size.node.expr.subs(frozen))
 
 
 def _notes(border: _Border, shape: tuple[int, ...], *, named: bool) -> list[Finding]:

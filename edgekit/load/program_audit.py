@@ -123,7 +123,7 @@ def _check_graph(archive: Archive, value: Any) -> None:
             raise _refusal(archive, f"inputs or outputs are packed as {str(item)[:120]}")
         if key in ("as_custom_obj", "custom_obj", "as_opaque_obj") and item is not None:
             raise _refusal(archive, "it holds a custom object")
-        if key == "range_constraints" and not all(_SYMBOL.fullmatch(str(name)) for name in item):
+        if key == "range_constraints" and not all(_is_size_expression(name) for name in item):
             raise _refusal(archive, f"it constrains sizes called {', '.join(item)[:80]!r}")
 
 

@@ -74,7 +74,8 @@ def load_saved(path: Path, contents: Contents, *, trust_pickle: bool) -> object:
         with silence(), torch.serialization.safe_globals(list(_HARMLESS)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelLoadError(f"{path.name} holds more than tensors: {first_line(error)}", hint=_WAYS) from error
+        why = str(error).partition("WeightsUnpickler error:")[2].strip().partition("\n")[0] or first_line(error)
+        raise ModelLoadError(f"{path.name} holds more than tensors: {why}", hint=_WAYS) from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on damaged files
         raise _damaged(path, error) from error
 

@@ -1,9 +1,9 @@
 """TorchScript: read without letting it touch files, then to ONNX by whichever of torch's two ways can.
 
 The TorchScript exporter (`dynamo=False`) is tried first: it keeps module paths in node names and takes a tenth of a
-second. It cannot return dicts, and needs sizes it does not always know; then torch's converter from TorchScript to an
-exported program takes over, which loses the module paths. On the 19 nets of `edgekit.testing.nets`, traced and
-scripted, the two together cover all that torch.jit can save but a scripted TransformerEncoderLayer.
+second. It needs sizes that it does not always know; then torch's converter from TorchScript to an exported program
+takes over, which loses the module paths. On the 19 nets of `edgekit.testing.nets`, traced and scripted, the two
+together cover all that torch.jit can save but a scripted TransformerEncoderLayer.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from torch.onnx import TrainingMode
 from edgekit.errors import ModelLoadError
 from edgekit.load.archive import open_archive
 from edgekit.load.call import Call, tensor_of
-from edgekit.load.outputs import run
+from edgekit.load.outputs import INNER, OnlyTensors, run
 from edgekit.load.quiet import first_line, silence, silence_native
-from edgekit.load.trace import MODULE_KEY, OPSET, Traced, convert, finish, fold
+from edgekit.load.trace import MODULE_KEY, OPSET, convert, finish, fold
+from edgekit.load.traced import Traced
 from edgekit.types.spec import TensorSpec
 
 _MEMBERS = (
@@ -106,8 +107,7 @@ def trace_script(module: torch.jit.ScriptModule, inputs: Sequence[TensorSpec], p
 
 
 def _call_of(module: torch.jit.ScriptModule, inputs: Sequence[TensorSpec]) -> Call:
-    schema = getattr(module.forward, "schema")  # noqa: B009 (torch declares forward as a plain callable)
-    arguments = [argument for argument in schema.arguments if argument.name != "self"]
+    arguments = _arguments(module)
     names = [argument.name for argument in arguments]
     required = [argument.name for argument in arguments if not argument.has_default_value()]
     if not inputs:
@@ -130,8 +130,17 @@ def _call_of(module: torch.jit.ScriptModule, inputs: Sequence[TensorSpec]) -> Ca
     return Call(tuple(tensor_of(spec, seed=index) for index, spec in enumerate(specs)), {}, tuple(specs))
 
 
+def _arguments(module: torch.jit.ScriptModule) -> list[torch._C.Argument]:
+    """What forward takes, without self."""
+    schema = getattr(module.forward, "schema")  # noqa: B009 (torch declares forward as a plain callable)
+    return [argument for argument in schema.arguments if argument.name != "self"]
+
+
 def _by_script_exporter(module: torch.jit.ScriptModule, call: Call, outputs: list[str], scratch: Path) -> onnx_ir.Model:
     file = scratch / "script.onnx"
+    plain = ["output", *(f"output_{index}" for index in range(1, len(outputs)))]
+    if outputs != plain or len(call.specs) < len(_arguments(module)):  # dicts; arguments left at their defaults
+        module = torch.jit.trace(OnlyTensors(module), call.args, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
     torch.onnx.export(
         module,
         call.args,
@@ -145,7 +154,8 @@ def _by_script_exporter(module: torch.jit.ScriptModule, call: Call, outputs: lis
     model = onnx_ir.load(file)
     onnx_ir.external_data.load_to_model(model)  # beyond 2 GB the exporter writes files that will not stay
     for node in model.graph.all_nodes():
-        node.metadata_props[MODULE_KEY] = ".".join((node.name or "").split("/")[1:-1])
+        path = [part for part in (node.name or "").split("/")[1:-1] if part != INNER]
+        node.metadata_props[MODULE_KEY] = ".".join(path)
     fold(model)
     return model
 

@@ -20,7 +20,6 @@ import ast
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir
@@ -34,6 +33,7 @@ from edgekit.load.call import Call, call_of, numpy_name
 from edgekit.load.outputs import INNER, OnlyTensors, run
 from edgekit.load.parity import check_parity
 from edgekit.load.quiet import first_line, silence
+from edgekit.load.traced import Traced
 from edgekit.load.unsupported import export_error
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.spec import TensorSpec
@@ -45,21 +45,6 @@ MODULE_KEY = "edgekit.module"
 SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 INLINE_LIMIT = 1 << 30
 """Weights above this many bytes go to a file beside the model: protobuf ends at 2 GiB."""
-
-
-@dataclass(frozen=True)
-class Traced:
-    """What a trace found out.
-
-    Attributes:
-        inputs: Of the ONNX file, in calling order.
-        outputs: Of the ONNX file, in returning order.
-        findings: What was changed on the way.
-    """
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    findings: tuple[Finding, ...] = ()
 
 
 def trace(module: nn.Module, inputs: Sequence[TensorSpec], path: Path) -> Traced:

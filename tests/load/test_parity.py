@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ParityError
-from edgekit.load.parity import RELATIVE, compare, distance
+from edgekit.load.comparison import RELATIVE, compare, distance
 
 
 def test_floats_are_compared_relative_to_the_largest() -> None:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from edgekit.errors import ModelLoadError, ParityError, UnsupportedOpError
 from edgekit.load import trace as trace_module
-from edgekit.load.parity import distance
-from edgekit.load.trace import MODULE_KEY, Traced, trace
+from edgekit.load.comparison import distance
+from edgekit.load.trace import MODULE_KEY, trace
+from edgekit.load.traced import Traced
 from edgekit.runtime.ort import open_onnx
 from edgekit.testing.nets.table import NETS, build, sample_inputs
 from edgekit.types.spec import TensorSpec
