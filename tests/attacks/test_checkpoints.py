@@ -330,7 +330,7 @@ def test_torchscript_that_hides_the_name(tmp_path: Path, workdir: Path) -> None:
     torch.jit.script(nn.Linear(2, 2)).save(str(path))
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
-    name = next(name for name in members if name.endswith("linear.py"))
+    name = next(name for name in members if "/code/" in name and name.endswith(".py"))
     members[name] += b'\n  y = getattr(torch, "sa\\x76e")(x, "owned")\n'
     with zipfile.ZipFile(path, "w") as file:
         for member, data in members.items():
