@@ -19,6 +19,7 @@ CALIBRATION, HELD_BACK = 32, 6
 LSB_BOUNDS = {
     "unet": 6,  # two linear resizes, whose kernels interpolate in fixed point
     "audio_1d": 3,
+    "transformer": 5,
     "silu_net": 4,  # the longest chain of products
     "vit": 10,  # Softmax and LayerNormalization differ by a step, and attention spreads it
     "zoo_activations": 4,  # Gelu and HardSwish from tables and polynomials

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from edgekit.shrink.quantization.histogram import Histogram, mse_range, percentile_range
+from edgekit.shrink.quantization.masks import mask_ranges
 from edgekit.shrink.quantization.ties import Ties, float_activations
 from edgekit.types.operators import Rule
 from edgekit.types.qparams import QParams, choose_activation
@@ -35,10 +36,11 @@ def choose_activations(
     """
     graph = ties.graph
     names = [name for node in graph.nodes if node.name not in islands for name in float_activations(graph, node)]
+    masks = mask_ranges(graph, histograms)
     ranges: dict[str, tuple[float, float]] = {}
     for name in dict.fromkeys(names):
         group = ties.groups[name]
-        low, high = _range(ties, histograms, name, method)
+        low, high = masks[name] if name in masks else _range(ties, histograms, name, method)
         before = ranges.get(group, (low, high))
         ranges[group] = (min(low, before[0]), max(high, before[1]))
     params = {group: _params(ties, group, *ends) for group, ends in ranges.items()}
