@@ -71,7 +71,16 @@ def open_workspace(target: Path) -> Iterator[Workspace]:
             raise _storage_error(error, target) from error
         raise
     finally:
+        _remove(root)
+
+
+def _remove(root: Path) -> None:
+    """Remove the folder, also when a second Ctrl-C falls into the removing."""
+    try:
         shutil.rmtree(root, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(root, ignore_errors=True)
+        raise
 
 
 def _storage_error(error: OSError, target: Path) -> StorageError:

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -88,3 +89,18 @@ def test_what_only_an_earlier_run_wrote_is_removed(tmp_path, present, kept):
         space.publish(known=["a", "b"])
     assert (tmp_path / "b").exists() == kept
     assert (tmp_path / "mine").read_text() == "old"
+
+
+def test_a_second_interruption_while_cleaning_up_leaves_nothing_either(tmp_path, monkeypatch):
+    remove, calls = shutil.rmtree, []
+
+    def interrupted_once(path, **options):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted_once)
+    with pytest.raises(KeyboardInterrupt), open_workspace(tmp_path / "out"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
