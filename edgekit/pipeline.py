@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgekit.calibration import calibrate
-from edgekit.check.compare import compare
-from edgekit.emit.exporter import emit, float_artifact
 from edgekit.emit.support import writable_formats
-from edgekit.errors import RecipeError
 from edgekit.load.checkpoint import open_model
-from edgekit.load.presets import parse_preprocessing
-from edgekit.load.samples import open_samples
-from edgekit.metadata import describe
 from edgekit.report.files import write_reports
 from edgekit.request import settle
+from edgekit.run import Run
 from edgekit.simplify.simplification import simplify
 from edgekit.stages import Stages
-from edgekit.types.artifact import FLOAT
-from edgekit.types.graph import Graph
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.recipe import FILES, Recipe
+from edgekit.types.recipe import Recipe
 from edgekit.types.report import CalibrationSummary, Report, summarize
 from edgekit.types.result import CompressResult
-from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 from edgekit.version import __version__
 from edgekit.workspace import open_workspace
@@ -81,10 +71,8 @@ def compress(
         evaluation=evaluation,
         recipe=recipe,
     )
-    recipe, out = request.recipe, Path(out)
-    _refuse_overwriting(model, out)
-    stages = Stages(progress or Silent())
-    with open_workspace(out) as space:
+    target, stages = Path(out), Stages(progress or Silent())
+    with open_workspace(target) as space:
         with stages.stage("load"):
             loaded = open_model(
                 model,
@@ -95,79 +83,27 @@ def compress(
             )
         with stages.stage("simplify"):
             simplified = simplify(loaded.path, name=loaded.name)
-            formats, notes = writable_formats(simplified.graph, recipe.emit.formats)
-        spec = _preprocessing(request.preprocessing, simplified.graph)
-        float_file = float_artifact(
-            simplified.graph, space.files / FILES[FLOAT], metadata=describe(loaded, recipe, preprocessing=spec)
-        )
-        calibrated = calibrate(
-            simplified,
-            float_file.path,
-            request.calibration,
-            preprocessing=spec,
-            recipe=recipe,
-            workdir=space.scratch,
-            stages=stages,
-        )
-        quantized = calibrated.quantized
-        about = describe(loaded, recipe, preprocessing=calibrated.preprocessing, quantized=quantized)
-        files = [float_file]
-        with stages.stage("write", len(formats)) as stage:
-            for name in formats:
-                if name != FLOAT:
-                    files.append(
-                        emit(quantized, space.files / FILES[name], format=name, io=recipe.emit.io, metadata=about)
-                    )
-                stage.advance()
-        labelled = _evaluation(request.evaluation, simplified.graph, calibrated.preprocessing, space.scratch)
-        with stages.stage("check"):
-            checked = compare(
-                files,
-                quantized=quantized,
-                held_back=calibrated.held_back,
-                evaluation=labelled,
-                budget_seconds=recipe.check.seconds,
-                progress=stages,
-            )
+            formats, notes = writable_formats(simplified.graph, request.recipe.emit.formats)
+        run = Run(request, space, stages, loaded)
+        float_file, calibrated = run.calibrate(simplified)
+        files = [float_file, *run.write(calibrated, formats)]
+        checked = run.check(files, calibrated)
         report = Report(
             version=__version__,
             command=command,
-            model=summarize(quantized, loaded.origin, digest=loaded.digest),
+            model=summarize(calibrated.quantized, loaded.origin, digest=loaded.digest),
             calibration=CalibrationSummary(
                 calibrated.source, calibrated.samples, calibrated.held_back.count, calibrated.lint
             ),
-            recipe=dataclasses.asdict(recipe),
+            recipe=dataclasses.asdict(request.recipe),
             check=checked,
             findings=(*loaded.findings, *simplified.findings, *notes, *calibrated.findings),
             preprocessing=calibrated.preprocessing,
             seconds=stages.seconds,
         )
-        (space.files / "recipe.toml").write_text(recipe.seen_from(out).to_toml(), encoding="utf-8")
+        text = request.recipe.seen_from(target).to_toml()
+        (space.files / "recipe.toml").write_text(text, encoding="utf-8")
         write_reports(report, space.files)
-        space.publish(known=[*FILES.values(), *(f"{name}.data" for name in FILES.values())])
-    return CompressResult(out, {file.format: out / file.path.name for file in files}, report, quantized)
-
-
-def _refuse_overwriting(model: object, out: Path) -> None:
-    """A model called like one of the files is not to be replaced by what was made from it."""
-    if not isinstance(model, str | os.PathLike):
-        return
-    source = Path(model).expanduser().resolve()
-    if source in {(out / name).resolve() for name in FILES.values()}:
-        raise RecipeError(
-            f"the folder {out} holds the model itself, and the run would overwrite {source.name}",
-            hint="choose another folder with --out",
-        )
-
-
-def _preprocessing(given: Preprocessing | str | None, graph: Graph) -> Preprocessing | None:
-    if isinstance(given, str):
-        return parse_preprocessing(given, graph.spec(graph.inputs[0]))
-    return given
-
-
-def _evaluation(data: object, graph: Graph, preprocessing: Preprocessing | None, workdir: Path) -> SampleSet | None:
-    if data is None:
-        return None
-    specs = tuple(graph.spec(name) for name in graph.inputs)
-    return open_samples(data, inputs=specs, workdir=workdir, preprocessing=preprocessing)
+        space.publish()
+    paths: dict[str, Path] = {file.format: target / file.path.name for file in files}
+    return CompressResult(target, paths, report, calibrated.quantized)

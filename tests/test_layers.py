@@ -17,6 +17,7 @@ FLOORS = (
     ("plugins", "runtime", "stages", "workspace"),
     ("load", "simplify", "shrink", "emit", "check", "report"),
     ("calibration", "metadata", "request"),
+    ("run",),
     ("pipeline",),
     ("demo",),
     ("cli",),

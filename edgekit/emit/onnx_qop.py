@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,9 @@ class QopWriter(QdqWriter):
         return self.triple(name)[0]
 
 
+Kernel = Callable[[QopWriter, Node], None]
+
+
 def _conv(writer: QopWriter, node: Node) -> None:
     source, weight, result = node.inputs[0], node.inputs[1], node.outputs[0]
     inputs = [*writer.triple(source), *writer.triple(weight), *writer.parameters(writer.quantized.qparams[result])]
@@ -111,7 +115,7 @@ def _gemm(writer: QopWriter, node: Node) -> None:
         builder.node("Reshape", [rows, shape], [target], source=node)
 
 
-def _binary(op: str, domain: str) -> Callable[[QopWriter, Node], None]:
+def _binary(op: str, domain: str) -> Kernel:
     def write_binary(writer: QopWriter, node: Node) -> None:
         result = node.outputs[0]
         inputs = [
@@ -124,42 +128,14 @@ def _binary(op: str, domain: str) -> Callable[[QopWriter, Node], None]:
     return write_binary
 
 
-def _unary(op: str, names: tuple[str, ...] = ()) -> Callable[[QopWriter, Node], None]:
+def _unary(op: str, attributes: Callable[[Node], dict[str, Any]] = lambda node: {}) -> Kernel:
     def write_unary(writer: QopWriter, node: Node) -> None:
         result = node.outputs[0]
         inputs = [*writer.triple(node.inputs[0]), *writer.parameters(writer.quantized.qparams[result])]
-        attributes = {name: node.attributes[name] for name in names}
-        writer.builder.node(
-            op, inputs, [writer.integer_target(result)], source=node, domain=MICROSOFT, attributes=attributes
-        )
+        target = writer.integer_target(result)
+        writer.builder.node(op, inputs, [target], source=node, domain=MICROSOFT, attributes=attributes(node))
 
     return write_unary
-
-
-def _global_average_pool(writer: QopWriter, node: Node) -> None:
-    result = node.outputs[0]
-    inputs = [*writer.triple(node.inputs[0]), *writer.parameters(writer.quantized.qparams[result])]
-    writer.builder.node(
-        "QLinearGlobalAveragePool",
-        inputs,
-        [writer.integer_target(result)],
-        source=node,
-        domain=MICROSOFT,
-        attributes={"channels_last": 0},
-    )
-
-
-def _softmax(writer: QopWriter, node: Node) -> None:
-    result = node.outputs[0]
-    inputs = [*writer.triple(node.inputs[0]), *writer.parameters(writer.quantized.qparams[result])]
-    writer.builder.node(
-        "QLinearSoftmax",
-        inputs,
-        [writer.integer_target(result)],
-        source=node,
-        domain=MICROSOFT,
-        attributes={"axis": node.attributes["axis"], "opset": 13},
-    )
 
 
 def _movement(writer: QopWriter, node: Node) -> None:
@@ -188,16 +164,16 @@ def _pad(writer: QopWriter, node: Node) -> None:
     )
 
 
-KERNELS: dict[str, Callable[[QopWriter, Node], None]] = {
+KERNELS: dict[str, Kernel] = {
     "Conv": _conv,
     "Gemm": _gemm,
     "MatMul": _binary("QLinearMatMul", ""),
     "Add": _binary("QLinearAdd", MICROSOFT),
     "Mul": _binary("QLinearMul", MICROSOFT),
     "Sigmoid": _unary("QLinearSigmoid"),
-    "LeakyRelu": _unary("QLinearLeakyRelu", ("alpha",)),
-    "Softmax": _softmax,
-    "GlobalAveragePool": _global_average_pool,
+    "LeakyRelu": _unary("QLinearLeakyRelu", lambda node: {"alpha": node.attributes["alpha"]}),
+    "Softmax": _unary("QLinearSoftmax", lambda node: {"axis": node.attributes["axis"], "opset": 13}),
+    "GlobalAveragePool": _unary("QLinearGlobalAveragePool", lambda node: {"channels_last": 0}),
     "Pad": _pad,
     **{
         op: _movement

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from edgekit.errors import CalibrationError, EdgekitError
+from edgekit.load.user_code import import_place, public_callables
 
 
 def call_data_function(reference: str) -> object:
@@ -43,33 +42,12 @@ def call_data_function(reference: str) -> object:
 
 
 def _find(where: str, name: str, reference: str) -> Callable[[], object]:
-    path = Path(where)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise CalibrationError(f"there is no file {path} (asked for as {reference})")
-        with _importable(path.resolve().parent):
-            spec = importlib.util.spec_from_file_location(f"edgekit_data_{path.stem}", path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module  # where dataclasses and the workers of a DataLoader look it up
-            spec.loader.exec_module(module)
-    else:
-        with _importable(Path.cwd()):
-            module = importlib.import_module(where)
+    if where.endswith(".py") and not Path(where).is_file():
+        raise CalibrationError(f"there is no file {where} (asked for as {reference})")
+    module = import_place(where)
     function = getattr(module, name, None)
     if not callable(function):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise CalibrationError(f"{where} has no function {name}", hint=f"it has: {', '.join(public) or 'none'}")
+        hint = f"it has: {', '.join(public_callables(module)) or 'none'}"
+        raise CalibrationError(f"{where} has no function {name}", hint=hint)
     found: Callable[[], object] = function
     return found
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Put `folder` first on the import path for the moment."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))

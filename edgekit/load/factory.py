@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +12,7 @@ from torch import nn
 
 from edgekit.errors import ModelLoadError
 from edgekit.load.quiet import first_line
+from edgekit.load.user_code import import_place, public_callables
 
 _FORM = "write it as package.module:function or path/to/file.py:function"
 
@@ -36,7 +34,7 @@ def build_module(factory: str) -> nn.Module:
         source = _import(place, factory)
         make = getattr(source, name, None)
         if make is None:
-            known = [key for key, value in vars(source).items() if callable(value) and not key.startswith("_")]
+            known = public_callables(source)
             close = difflib.get_close_matches(name, known, n=3) or known[:5]
             raise ModelLoadError(
                 f"{place} has no '{name}'", hint=f"did you mean {' or '.join(close)}?" if close else ""
@@ -56,39 +54,10 @@ def build_module(factory: str) -> nn.Module:
 
 
 def _import(place: str, factory: str) -> ModuleType:
-    is_file = place.endswith(".py")
-    if is_file and not Path(place).is_file():
+    if place.endswith(".py") and not Path(place).is_file():
         raise ModelLoadError(f"the model factory {factory} is in {place}, which is no file", hint=_FORM)
-    folder = Path(place).resolve().parent if is_file else Path.cwd()
     try:
-        with _importable(folder):
-            return _from_file(Path(place).resolve()) if is_file else importlib.import_module(place)
+        return import_place(place)
     except (Exception, SystemExit) as error:
         hint = "install what it imports, or run edgekit from the folder it is in"
         raise ModelLoadError(f"importing the model factory {factory} raised {first_line(error)}", hint=hint) from error
-
-
-def _from_file(path: Path) -> ModuleType:
-    """Run a file as a module of its own; it stays in `sys.modules`, where dataclasses and pickle look."""
-    name = f"edgekit_factory_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
