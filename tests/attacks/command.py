@@ -25,10 +25,7 @@ def save_onnx(path, nodes=MATMUL, weights=None, *, inputs=(X,), outputs=(Y,), do
         "g",
         [helper.make_tensor_value_info(*value) for value in inputs],
         [helper.make_tensor_value_info(*value) for value in outputs],
-        [
-            numpy_helper.from_array(array, name)
-            for name, array in ({"w": WEIGHT} if weights is None else weights).items()
-        ],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     opsets = [helper.make_opsetid("", 20), *([helper.make_opsetid(domain, 1)] if domain else [])]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
@@ -52,6 +49,6 @@ Refuse = Callable[..., Refused]
 
 
 def tree(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder)): path.lstat().st_mtime_ns for path in folder.rglob("*") if path.suffix != ".pyc"
-    }
+    """Path -> time of change of everything in a folder but Python's own caches."""
+    paths = [path for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    return {str(path.relative_to(folder)): path.lstat().st_mtime_ns for path in paths if path.name != "__pycache__"}

@@ -32,11 +32,10 @@ def test_a_name_that_is_too_long(refuse: Refuse) -> None:
 
 
 @pytest.mark.parametrize("kilobytes", [0, 1, 60])
-def test_no_space(kilobytes: int, place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_space(kilobytes: int, place: Path) -> None:
     """A limit on the size of a file stands for a full disk: the write fails in the middle, as ENOSPC does."""
-    save_onnx(
-        place / "net.onnx", weights={"w": RANDOM.normal(size=(4, 9000)).astype(np.float32)}, outputs=[("y", 1, None)]
-    )
+    weight = RANDOM.normal(size=(4, 9000)).astype(np.float32)
+    save_onnx(place / "net.onnx", weights={"w": weight}, outputs=[("y", 1, ["N", 9000])])
     before = tree(place)
     program = (
         "import resource, signal, sys; from edgekit.cli.app import run\n"
