@@ -25,6 +25,7 @@ from torch import nn
 
 from edgekit.errors import ModelLoadError
 from edgekit.load.checkpoint import open_model
+from edgekit.load.program import load_program
 
 Edit = Callable[[dict[str, bytes]], None]
 
@@ -231,6 +232,8 @@ def test_guards_are_dropped_not_run(program: Callable[[Edit], Path], target: Pat
     code = f"__import__('pathlib').Path({str(target)!r}).touch()"
     path = program(graph_edit(lambda value: value.update(guards_code=[code])))
     runs(lambda: torch.export.load(path).module()(torch.ones(2, 3)), target)
+    workdir.mkdir()
+    assert load_program(path, workdir=workdir)._guards_code == []
     assert open_model(path, workdir=workdir).inputs[0].shape == (1, 3)
     for file in workdir.iterdir():
         file.unlink()
