@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from edgekit.load.lint import lint
 from edgekit.load.samples import open_samples, split
 from edgekit.runtime.ort import open_onnx
+from edgekit.shrink.quantization.islands import refuse_unmatched
 from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
 from edgekit.shrink.quantization.weights import refuse_not_finite
@@ -24,7 +25,7 @@ from edgekit.types.sample_set import SampleSet
 from edgekit.types.samples import Samples
 from edgekit.types.spec import TensorSpec
 
-SYNTHESIZED = 32
+SYNTHESIZED = 16
 """Inputs synthesized when there is no data: half calibrate, half check."""
 
 
@@ -78,10 +79,12 @@ def calibrate(
 
     Raises:
         ModelLoadError: A weight holds NaN or infinity.
+        RecipeError: `quantize.float_modules` names a module that is not there.
         CalibrationError: The data is empty, not finite, or does not fit the model.
     """
     graph = simplified.graph
     refuse_not_finite(graph)
+    refuse_unmatched(graph, recipe.quantize.float_modules)
     specs = tuple(graph.spec(name) for name in graph.inputs)
     if data is None:
         return _without_data(simplified, float_file, recipe, specs, stages)
@@ -91,6 +94,9 @@ def calibrate(
     )
     with stages.stage("look at the data"):
         odd = (*opened.findings, *lint(opened, specs, expectations=simplified.batchnorms, graph=graph))
+    if recipe.quantize.weight_only:
+        weights = _weights_only(graph, opened, source=opened.source, asked=True)
+        return replace(weights, lint=odd, preprocessing=opened.preprocessing)
     chosen, held_back = split(opened, held_back=settings.held_back)
     return Calibrated(
         quantized=_quantize(graph, float_file, chosen, recipe, stages),
@@ -118,7 +124,8 @@ def _without_data(
         with stages.stage("synthesize inputs"):
             made = synthesize(graph, simplified.batchnorms, count=SYNTHESIZED, seed=recipe.calibration.seed)
     if made is None:
-        return _weights_only(graph, recipe, specs)
+        noise = _noise(specs, SYNTHESIZED, recipe.calibration.seed)
+        return _weights_only(graph, noise, source="none", asked=recipe.quantize.weight_only)
     chosen, held_back = split(made, held_back=0.5)
     finding = Finding(
         "calibrated-without-data",
@@ -136,8 +143,8 @@ def _without_data(
     )
 
 
-def _weights_only(graph: Graph, recipe: Recipe, specs: tuple[TensorSpec, ...]) -> Calibrated:
-    asked = recipe.quantize.weight_only
+def _weights_only(graph: Graph, samples: Samples, *, source: str, asked: bool) -> Calibrated:
+    """No range is needed, so every sample is left for the check."""
     reason = "weight-only int8" if asked else "weight-only int8: no calibration data and no BatchNorm statistics"
     finding = Finding(
         "weight-only",
@@ -148,16 +155,14 @@ def _weights_only(graph: Graph, recipe: Recipe, specs: tuple[TensorSpec, ...]) -
     )
     return Calibrated(
         quantized=quantize_weights(graph, reason=reason),
-        held_back=_noise(specs, SYNTHESIZED, recipe.calibration.seed),
-        source="none",
+        held_back=samples,
+        source=source,
         samples=0,
         findings=(finding,),
     )
 
 
 def _quantize(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, stages: Progress) -> QuantizedGraph:
-    if recipe.quantize.weight_only:
-        return quantize_weights(graph)
     with stages.stage("calibrate", samples.count) as stage:
         session = open_onnx(float_file, taps=observed_values(graph))
         histograms = observe(session, graph, samples, advance=stage.advance)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+from edgekit.errors import RecipeError
 from edgekit.types.graph import Graph, Node
 from edgekit.types.operators import OPERATORS, Role, Rule, role
 
@@ -36,6 +38,26 @@ def float_islands(graph: Graph, *, float_modules: Sequence[str] = ()) -> dict[st
     return islands
 
 
+def refuse_unmatched(graph: Graph, float_modules: Sequence[str]) -> None:
+    """Stop before the work when a pattern keeps nothing in float: most likely it is mistyped.
+
+    Raises:
+        RecipeError: Naming the pattern and what there is.
+    """
+    for pattern in float_modules:
+        if not any(_matches(node, pattern) for node in graph.nodes):
+            modules = sorted({node.module for node in graph.nodes if node.module}) or [n.name for n in graph.nodes]
+            near = get_close_matches(pattern, modules, n=3, cutoff=0.0)
+            raise RecipeError(
+                f"quantize.float_modules: no node of the graph is in a module '{pattern}'",
+                hint=f"there is, among {len(modules)}, {', '.join(near)}; what was folded into its neighbour has no node",
+            )
+
+
+def _matches(node: Node, pattern: str) -> bool:
+    return fnmatchcase(node.module, pattern) or fnmatchcase(node.name, pattern)
+
+
 def touches_float(graph: Graph, node: Node) -> bool:
     """Whether any activation the node reads or writes is float32."""
     names = [name for slot, name in enumerate(node.inputs) if name and role(node.op, slot) is Role.ACTIVATION]
@@ -47,7 +69,7 @@ def _own_reason(graph: Graph, node: Node, float_modules: Sequence[str]) -> str:
         return ""
     if OPERATORS[node.op].rule is Rule.FLOAT:
         return f"{node.op} has no int8 kernel in either runtime"
-    if any(fnmatchcase(node.module, pattern) or fnmatchcase(node.name, pattern) for pattern in float_modules):
+    if any(_matches(node, pattern) for pattern in float_modules):
         return "kept in float by the recipe"
     for slot, name in enumerate(node.inputs):
         if name and role(node.op, slot) is Role.WEIGHT and name not in graph.constants:

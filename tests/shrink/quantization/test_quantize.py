@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from edgekit.errors import CalibrationError, InputError
+from edgekit.errors import CalibrationError, InputError, RecipeError
 from edgekit.shrink.quantization.bias import mean_shift
-from edgekit.shrink.quantization.islands import float_islands
+from edgekit.shrink.quantization.islands import float_islands, refuse_unmatched
 from edgekit.shrink.quantization.observe import observe
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
 from edgekit.types.graph import Node
@@ -120,3 +120,10 @@ class _Refusing(_Same):
 def test_observe_says_which_sample_the_model_does_not_run_on():
     with pytest.raises(CalibrationError, match="sample 0: index 13"):
         observe(_Refusing(None), two_branches(), [{"x": np.zeros((1, 3, 6, 6), np.float32)}])
+
+
+def test_a_pattern_that_matches_no_module_is_an_error_that_names_the_nearest():
+    refuse_unmatched(two_branches(), ["net.le*", "join"])
+    with pytest.raises(RecipeError, match="net.lft") as caught:
+        refuse_unmatched(two_branches(), ["net.*", "net.lft"])
+    assert "net.left" in caught.value.hint
