@@ -50,7 +50,7 @@ def refuse_unmatched(graph: Graph, float_modules: Sequence[str]) -> None:
             near = get_close_matches(pattern, modules, n=3, cutoff=0.0)
             raise RecipeError(
                 f"quantize.float_modules: no node of the graph is in a module '{pattern}'",
-                hint=f"there is, among {len(modules)}, {', '.join(near)}; what was folded into its neighbour has no node",
+                hint=f"there is {', '.join(near)}; a module that was folded into its neighbour has no node",
             )
 
 

@@ -124,6 +124,6 @@ def test_observe_says_which_sample_the_model_does_not_run_on():
 
 def test_a_pattern_that_matches_no_module_is_an_error_that_names_the_nearest():
     refuse_unmatched(two_branches(), ["net.le*", "join"])
-    with pytest.raises(RecipeError, match="net.lft") as caught:
+    with pytest.raises(RecipeError, match=r"net\.lft") as caught:
         refuse_unmatched(two_branches(), ["net.*", "net.lft"])
     assert "net.left" in caught.value.hint
