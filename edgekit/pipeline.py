@@ -9,13 +9,13 @@ from pathlib import Path
 from edgekit.emit.support import writable_formats
 from edgekit.load.checkpoint import open_model
 from edgekit.report.files import write_reports
-from edgekit.request import settle
+from edgekit.request import refuse_overwriting, settle
 from edgekit.run import Run
 from edgekit.simplify.simplification import simplify
 from edgekit.stages import Stages
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.recipe import Recipe
+from edgekit.types.recipe import FILES, Recipe
 from edgekit.types.report import CalibrationSummary, Report, summarize
 from edgekit.types.result import CompressResult
 from edgekit.types.spec import TensorSpec
@@ -72,6 +72,7 @@ def compress(
         recipe=recipe,
     )
     target, stages = Path(out), Stages(progress or Silent())
+    refuse_overwriting(model, target)
     with open_workspace(target) as space:
         with stages.stage("load"):
             loaded = open_model(
@@ -104,6 +105,6 @@ def compress(
         text = request.recipe.seen_from(target).to_toml()
         (space.files / "recipe.toml").write_text(text, encoding="utf-8")
         write_reports(report, space.files)
-        space.publish()
+        space.publish(known=[*FILES.values(), *(f"{name}.data" for name in FILES.values())])
     paths: dict[str, Path] = {file.format: target / file.path.name for file in files}
     return CompressResult(target, paths, report, calibrated.quantized)

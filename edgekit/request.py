@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.errors import RecipeError
 from edgekit.types.notation import write_preprocessing
 from edgekit.types.preprocessing import Preprocessing
-from edgekit.types.recipe import Recipe
+from edgekit.types.recipe import FILES, Recipe
 from edgekit.types.spec import TensorSpec
 
 
@@ -74,6 +75,22 @@ def settle(
         }
     )
     return Request(model, calibration, specs, factory, preprocessing, evaluation, written)
+
+
+def refuse_overwriting(model: object, out: Path) -> None:
+    """A model called like one of the files is not to be replaced by what was made from it.
+
+    Raises:
+        RecipeError: `out` is the model's own folder, and a file of the run would have the model's name.
+    """
+    if not isinstance(model, str | os.PathLike):
+        return
+    source = Path(model).expanduser().resolve()
+    if source in {(out / name).resolve() for name in FILES.values()}:
+        raise RecipeError(
+            f"the folder {out} holds the model itself, and the run would overwrite {source.name}",
+            hint="choose another folder with --out",
+        )
 
 
 def _inputs_from_data(model: object, data: object) -> tuple[tuple[TensorSpec, ...], object]:
