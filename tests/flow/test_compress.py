@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 import edgekit
@@ -269,6 +270,21 @@ def test_quiet_says_nothing_when_all_is_well(project: Project, full: Run, capfd:
     words = ["--calibration", project.path("x.npz"), "--out", project.new(), "--formats", "onnx-int8"]
     assert compress(source, *words) == 0
     assert capfd.readouterr() == ("", "")
+
+
+def test_every_file_says_how_an_image_becomes_its_input(project: Project, full: Run) -> None:
+    folder, out = project.root / "photos", project.new()
+    folder.mkdir(exist_ok=True)
+    for index, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (16, 20, 24, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    spec = "mean=120,std=60,size=16,resize=18"
+    words = ["--calibration", folder, "--preprocess", spec, "--out", out]
+    assert compress(full.out / FILES["onnx-fp32"], *words) == 0
+    for name in FILES.values():
+        stated = json.loads(open_file(out / name).metadata["edgekit.preprocessing"])
+        assert (stated["mean"], stated["std"], stated["size"], stated["resize"]) == ([120], [60], [16, 16], 18)
+        assert (stated["layout"], stated["color"]) == ("NCHW", "RGB")
+    assert json.loads((out / "report.json").read_text())["preprocessing"]["mean"] == [120]
 
 
 def test_unicode_and_spaces_in_every_path(project: Project, full: Run, tmp_path: Path) -> None:
