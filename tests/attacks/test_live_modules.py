@@ -15,8 +15,9 @@ from torch import Tensor, nn
 import edgekit
 from edgekit.cli.app import run
 from edgekit.errors import InputError
+from edgekit.runtime.litert import open_tflite
 from edgekit.types.recipe import CheckSettings, EmitSettings, Recipe
-from tests.attacks.command import MATMUL, QUICK, Refuse, X, save_onnx
+from tests.attacks.command import MATMUL, QUICK, WEIGHT, Refuse, X, Y, save_onnx
 
 RECIPE = Recipe(emit=EmitSettings(formats=("onnx-int8", "tflite-int8")), check=CheckSettings(seconds=0.2))
 
@@ -133,3 +134,21 @@ def test_missing_evaluation_data_is_noticed_before_the_work(
     assert "gone.npz" in printed
     assert "✓ calibrate" not in printed
     assert "calibration data 'gone.npz'" not in printed
+
+
+@pytest.mark.xfail(strict=True, reason="emit/tflite: an output that no operator computes is memory nobody wrote")
+@pytest.mark.parametrize("only", [False, True], ids=["beside another", "the only one"])
+def test_an_output_that_depends_on_no_input(only: bool, place: Path) -> None:
+    constant = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    made, shape = helper.make_node("Identity", ["c"], ["z"]), ("z", 1, [2, 5])
+    if only:
+        save_onnx(place / "net.onnx", [made], {"c": constant}, outputs=[shape])
+    else:
+        save_onnx(place / "net.onnx", [*MATMUL, made], {"w": WEIGHT, "c": constant}, outputs=[Y, shape])
+    words = ["--calibration", "x.npz", "--out", "out", "--quiet", *QUICK]
+    code = run(["compress", "net.onnx", *words])
+    if code == 0:
+        found = open_tflite(place / "out" / "model.int8.tflite").run({"x": np.load("x.npz")["x"][:1]})
+        np.testing.assert_allclose(found["z"], constant, atol=0.05)
+    else:
+        assert code in (2, 3)
