@@ -69,16 +69,21 @@ class QParams:
         array([  1,   3, 127], dtype=int8)
         """
         low, high = RANGES[self.dtype]
-        scale, zero = self.spread(self.scale, np.ndim(real)), self.spread(self.zero_point, np.ndim(real))
         wide = np.float64 if self.dtype == "int32" else np.float32
-        steps = np.rint(np.asarray(real, wide) / scale.astype(wide)) + zero
-        integers: Array = np.clip(steps, low, high).astype(self.dtype)
+        steps: Array = np.asarray(real, wide) / self.spread(self.scale, np.ndim(real)).astype(wide)
+        steps = np.rint(steps, out=np.asarray(steps))  # in place: weights may be gigabytes
+        steps += self.spread(self.zero_point, np.ndim(real)).astype(wide)
+        np.clip(steps, low, high, out=steps)
+        integers: Array = steps.astype(self.dtype)
         return integers
 
     def dequantize(self, integers: Array) -> Array:
-        """float32 reals of the integers, same shape."""
-        scale, zero = self.spread(self.scale, integers.ndim), self.spread(self.zero_point, integers.ndim)
-        return ((integers.astype(np.int64) - zero) * scale.astype(np.float64)).astype(np.float32)
+        """float32 reals of the integers, same shape: the exact product, rounded once."""
+        wide = np.float64 if self.dtype == "int32" else np.float32  # a byte times a float32 rounds the same in both
+        reals: Array = integers.astype(wide)
+        reals -= self.spread(self.zero_point, integers.ndim).astype(wide)
+        reals *= self.spread(self.scale, integers.ndim).astype(wide)
+        return reals.astype(np.float32, copy=False)
 
 
 def same(first: QParams, second: QParams) -> bool:
