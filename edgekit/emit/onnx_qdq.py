@@ -33,11 +33,7 @@ def write(
     Raises:
         StorageError: The file cannot be written.
     """
-    writer = QdqWriter(quantized, io=io)
-    writer.write_inputs()
-    for node in quantized.graph.nodes:
-        writer.write_node(node)
-    writer.save(path, metadata or {})
+    QdqWriter(quantized, io=io).write(path, metadata or {})
 
 
 class QdqWriter:
@@ -50,6 +46,13 @@ class QdqWriter:
         self._integer_io = io == "int8"
         self._float_names: dict[str, str] = {}
         self._integer_names: dict[str, str] = {}
+
+    def write(self, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write the whole file."""
+        self.write_inputs()
+        for node in self.graph.nodes:
+            self.write_node(node)
+        self.save(path, metadata)
 
     def write_inputs(self) -> None:
         """Quantize the graph inputs that have QParams."""

@@ -35,11 +35,7 @@ def write(
     Raises:
         StorageError: The file cannot be written.
     """
-    writer = QopWriter(quantized, io=io)
-    writer.write_inputs()
-    for node in quantized.graph.nodes:
-        writer.write_node(node)
-    writer.save(path, metadata or {})
+    QopWriter(quantized, io=io).write(path, metadata or {})
 
 
 class QopWriter(QdqWriter):
