@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from edgekit.errors import CalibrationError, InputError, RecipeError
+from edgekit.runtime.reference import ReferenceSession
 from edgekit.shrink.quantization.bias import mean_shift
+from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.islands import float_islands, refuse_unmatched
 from edgekit.shrink.quantization.observe import observe
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
@@ -127,3 +129,22 @@ def test_a_pattern_that_matches_no_module_is_an_error_that_names_the_nearest():
     with pytest.raises(RecipeError, match=r"net\.lft") as caught:
         refuse_unmatched(two_branches(), ["net.*", "net.lft"])
     assert "net.left" in caught.value.hint
+
+
+def test_bias_correction_takes_the_mean_error_out():
+    rng = np.random.default_rng(3)
+    weight = rng.standard_t(3, size=(16, 64)).astype(np.float32)
+    graph = make([Node("n", "Gemm", ("x", "w"), ("y",))], {"x": (1, 64), "y": (1, 16)}, {"w": weight}, outputs=("y",))
+    samples = rng.uniform(0, 2, size=(200, 64)).astype(np.float32)
+    seen = {"x": Histogram(channel_axis=-1), "y": Histogram()}
+    for sample in samples:
+        seen["x"].update(sample[None])
+        seen["y"].update(sample[None] @ weight.T)
+
+    def mean_error(*, correct_bias):
+        quantized = quantize(graph, seen, correct_bias=correct_bias)
+        session = ReferenceSession(quantized)
+        found = np.concatenate([session.run({"x": sample[None]})["y"] for sample in samples])
+        return np.abs((found - samples @ weight.T).mean(axis=0)).mean() / float(quantized.qparams["y"].scale)
+
+    assert mean_error(correct_bias=True) < 0.5 * mean_error(correct_bias=False)
