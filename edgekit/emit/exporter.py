@@ -66,16 +66,24 @@ def emit(
         quantized = RETARGETS[format](quantized)
     EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
     integer = io == "int8" and format != "onnx-fp32"
-    data = path.with_name(f"{path.name}.data")
-    size_bytes = path.stat().st_size + (data.stat().st_size if data.exists() else 0)
-    return Artifact(
+    artifact = Artifact(
         path=path,
         format=format,
-        size_bytes=size_bytes,
+        size_bytes=path.stat().st_size,
         digest=digest.of_file(path),
         inputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.inputs),
         outputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.outputs),
     )
+    return _with_data(artifact)
+
+
+def _with_data(artifact: Artifact) -> Artifact:
+    """Count in the external data beside the file, which holds nearly all of a large model."""
+    data = artifact.data_path
+    if not data.exists():
+        return artifact
+    size_bytes = artifact.size_bytes + data.stat().st_size
+    return dataclasses.replace(artifact, size_bytes=size_bytes, data_digest=digest.of_file(data))
 
 
 def float_artifact(graph: Graph, path: Path, *, metadata: Mapping[str, str]) -> Artifact:

@@ -24,9 +24,11 @@ class Artifact:
         path: Where it is.
         format: What it is.
         size_bytes: Its size, external data included.
-        digest: sha256 of the file, as `edgekit.digest.of_file` writes it.
+        digest: sha256 of the file at `path` alone, as `edgekit.digest.of_file` writes it and sha256sum repeats it.
         inputs: What it takes, in calling order and in the model's axis order.
         outputs: What it returns, in returning order and in the model's axis order.
+        data_digest: sha256 of `data_path`, where the weights of an .onnx file beyond protobuf's 2 GB are kept; ""
+            when there is no such file. Both digests together identify the model.
     """
 
     path: Path
@@ -35,6 +37,12 @@ class Artifact:
     digest: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    data_digest: str = ""
+
+    @property
+    def data_path(self) -> Path:
+        """Where external data is kept when the file has some: `<name>.data` beside it."""
+        return self.path.with_name(f"{self.path.name}.data")
 
     @property
     def is_tflite(self) -> bool:

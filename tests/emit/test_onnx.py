@@ -5,8 +5,9 @@ import onnx
 import onnxruntime
 import pytest
 
+from edgekit import digest
 from edgekit.emit import onnx_builder, onnx_float, onnx_qdq, onnx_qop
-from edgekit.emit.exporter import emit
+from edgekit.emit.exporter import emit, float_artifact
 from edgekit.emit.retarget import to_uint8
 from edgekit.errors import StorageError
 from edgekit.runtime.ort import open_onnx
@@ -133,6 +134,17 @@ def test_a_large_model_keeps_its_weights_beside_the_file(monkeypatch, float_file
     (feed,) = feeds(1)
     session = open_onnx(tmp_path / "big.onnx", taps=["stem"])
     np.testing.assert_array_equal(session.run(feed)["y"], open_onnx(float_file).run(feed)["y"])
+
+
+def test_the_weights_beside_a_large_file_have_their_own_digest(monkeypatch, tmp_path):
+    small = float_artifact(float_graph(), tmp_path / "small.onnx", metadata={})
+    monkeypatch.setattr(onnx_builder, "PROTOBUF_LIMIT_BYTES", 1000)
+    large = float_artifact(float_graph(), tmp_path / "big.onnx", metadata={})
+    assert (small.data_digest, small.size_bytes) == ("", small.path.stat().st_size)
+    assert large.data_path == tmp_path / "big.onnx.data"
+    assert large.digest == digest.of_bytes(large.path.read_bytes())
+    assert large.data_digest == digest.of_bytes(large.data_path.read_bytes())
+    assert large.size_bytes == large.path.stat().st_size + large.data_path.stat().st_size
 
 
 def test_a_failed_write_names_the_folder_and_leaves_nothing(quantized, tmp_path):
