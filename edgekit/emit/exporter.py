@@ -78,12 +78,15 @@ def emit(
 
 
 def _with_data(artifact: Artifact) -> Artifact:
-    """Count in the external data beside the file, which holds nearly all of a large model."""
+    """Count in the external data beside the file, without which the file says nothing about the weights."""
     data = artifact.data_path
     if not data.exists():
         return artifact
-    size_bytes = artifact.size_bytes + data.stat().st_size
-    return dataclasses.replace(artifact, size_bytes=size_bytes, data_digest=digest.of_file(data))
+    return dataclasses.replace(
+        artifact,
+        size_bytes=artifact.size_bytes + data.stat().st_size,
+        digest=digest.of_bytes(f"{artifact.digest}{digest.of_file(data)}".encode()),
+    )
 
 
 def float_artifact(graph: Graph, path: Path, *, metadata: Mapping[str, str]) -> Artifact:

@@ -24,11 +24,10 @@ class Artifact:
         path: Where it is.
         format: What it is.
         size_bytes: Its size, external data included.
-        digest: sha256 of the file at `path` alone, as `edgekit.digest.of_file` writes it and sha256sum repeats it.
+        digest: sha256 of the file, as `edgekit.digest.of_file` writes it. With external data, which holds nearly all
+            of a large model: sha256 of the two files' hex digests, joined, `path` first, then `data_path`.
         inputs: What it takes, in calling order and in the model's axis order.
         outputs: What it returns, in returning order and in the model's axis order.
-        data_digest: sha256 of `data_path`, where the weights of an .onnx file beyond protobuf's 2 GB are kept; ""
-            when there is no such file. Both digests together identify the model.
     """
 
     path: Path
@@ -37,7 +36,6 @@ class Artifact:
     digest: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    data_digest: str = ""
 
     @property
     def data_path(self) -> Path:

@@ -136,15 +136,14 @@ def test_a_large_model_keeps_its_weights_beside_the_file(monkeypatch, float_file
     np.testing.assert_array_equal(session.run(feed)["y"], open_onnx(float_file).run(feed)["y"])
 
 
-def test_the_weights_beside_a_large_file_have_their_own_digest(monkeypatch, tmp_path):
+def test_the_digest_of_a_large_file_covers_the_weights_beside_it(monkeypatch, tmp_path):
     small = float_artifact(float_graph(), tmp_path / "small.onnx", metadata={})
+    assert (small.digest, small.size_bytes) == (digest.of_file(small.path), small.path.stat().st_size)
     monkeypatch.setattr(onnx_builder, "PROTOBUF_LIMIT_BYTES", 1000)
     large = float_artifact(float_graph(), tmp_path / "big.onnx", metadata={})
-    assert (small.data_digest, small.size_bytes) == ("", small.path.stat().st_size)
-    assert large.data_path == tmp_path / "big.onnx.data"
-    assert large.digest == digest.of_bytes(large.path.read_bytes())
-    assert large.data_digest == digest.of_bytes(large.data_path.read_bytes())
-    assert large.size_bytes == large.path.stat().st_size + large.data_path.stat().st_size
+    files = [large.path, tmp_path / "big.onnx.data"]
+    assert large.digest == digest.of_bytes("".join(digest.of_file(file) for file in files).encode())
+    assert large.size_bytes == sum(file.stat().st_size for file in files)
 
 
 def test_a_failed_write_names_the_folder_and_leaves_nothing(quantized, tmp_path):
