@@ -226,7 +226,8 @@ class Editor:
     def _name_results(self) -> None:
         """Give each result its public name, copying where one value is returned twice or comes from outside."""
         taken: set[str] = set()
-        for position, (public, value) in enumerate(self._results):
+        for position in range(len(self._results)):
+            public, value = self._results[position]  # as it is now: naming an earlier result may have moved this one
             if value == public and public not in taken:
                 taken.add(public)
                 continue

@@ -60,6 +60,19 @@ def test_one_value_returned_twice_is_copied():
     assert [(node.op, node.outputs) for node in closed.nodes] == [("Exp", ("v1",)), ("Reshape", ("y",))]
 
 
+def test_an_inner_value_returned_under_two_new_names_is_named_once_and_copied_once():
+    graph = chain("Exp", "Log", "Abs")
+    editor = Editor(Graph("net", ("x",), ("v2", "y"), graph.nodes, graph.values, {}))
+    editor.substitute(editor.nodes["n2"], "v1")
+    editor.substitute(editor.nodes["n1"], "v1")
+    closed = editor.graph()
+    assert closed.outputs == ("v2", "y")
+    assert [(node.op, node.inputs, node.outputs) for node in closed.nodes] == [
+        ("Exp", ("x",), ("v2",)),
+        ("Reshape", ("v2",), ("y",)),
+    ]
+
+
 def test_sole_user_counts_results_as_readers():
     graph = chain("Exp", "Log")
     editor = Editor(Graph("net", ("x",), ("v1", "y"), graph.nodes, graph.values, {}))
