@@ -5,8 +5,14 @@ Both models see the same samples, so only those where they differ carry informat
 
 from __future__ import annotations
 
+import numpy as np
+
 from edgekit.check.intervals import newcombe_paired
+from edgekit.check.signal import find_logits
+from edgekit.types.finding import Finding
+from edgekit.types.graph import Graph
 from edgekit.types.report import Accuracy
+from edgekit.types.samples import Samples
 
 
 class PairedCounter:
@@ -43,3 +49,30 @@ class PairedCounter:
             lost=self.lost,
             won=self.won,
         )
+
+
+def why_not_measured(graph: Graph, evaluation: Samples) -> str:
+    """Why the labels cannot be held against the outputs; "" when they can.
+
+    Labels beyond the classes would count as errors of every file alike, and an accuracy of 0 % would say nothing.
+    """
+    logits, reason = find_logits([graph.spec(name) for name in graph.outputs])
+    if reason:
+        return reason
+    labels = evaluation.labels()
+    if labels is None:
+        return f"{evaluation.source} has no labels"
+    classes = graph.spec(logits).shape[1]
+    outside = int(np.count_nonzero((labels < 0) | (labels >= classes)))
+    if not outside:
+        return ""
+    return (
+        f"{outside} of the {len(labels)} labels in {evaluation.source} are not among the {classes} classes of output "
+        f"{logits}: labels run from {labels.min()} to {labels.max()}, classes from 0 to {classes - 1}"
+    )
+
+
+def note_not_measured(graph: Graph, evaluation: Samples | None) -> tuple[Finding, ...]:
+    """Say so when accuracy was asked for and cannot be measured."""
+    reason = "" if evaluation is None else why_not_measured(graph, evaluation)
+    return (Finding("accuracy-not-measured", f"accuracy was asked for: {reason}"),) if reason else ()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.check.accuracy import PairedCounter
+from edgekit.check.accuracy import PairedCounter, note_not_measured, why_not_measured
 from edgekit.check.addresses import find_addresses, locate, locate_kernel
 from edgekit.check.case import QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
 from edgekit.check.evidence import AUDITS, Evidence
@@ -97,7 +97,7 @@ def compare(
         artifacts=entries,
         pairs=pairs,
         layers=layers,
-        findings=(*judge(evidence), *notes, *_note_labels(quantized, evaluation)),
+        findings=(*judge(evidence), *notes, *note_not_measured(quantized.graph, evaluation)),
         seconds=time.perf_counter() - start,
     )
 
@@ -169,10 +169,10 @@ def _runs(subject: Subject, sample: Sample) -> bool:
 
 def _measure_accuracy(case: Case, evaluation: Samples | None, progress: Progress) -> dict[Format, Accuracy]:
     graph = case.quantized.graph
-    logits, _ = find_logits([graph.spec(name) for name in graph.outputs])
     labels = evaluation.labels() if evaluation is not None else None
-    if evaluation is None or labels is None or not logits:
+    if evaluation is None or labels is None or why_not_measured(graph, evaluation):
         return {}
+    logits, _ = find_logits([graph.spec(name) for name in graph.outputs])
     live = {name: subject for name, subject in case.subjects.items() if name not in AUDITS}
     counters = {name: PairedCounter() for name in live}
     with progress.stage("evaluate", evaluation.count) as stage:
@@ -218,14 +218,3 @@ def _entry(artifact: Artifact, case: Case, measured: _Measured) -> ArtifactCheck
         latency=measured.latencies.get(name),
         accuracy=measured.accuracies.get(name),
     )
-
-
-def _note_labels(quantized: QuantizedGraph, evaluation: Samples | None) -> tuple[Finding, ...]:
-    """Why there is no accuracy although it was asked for."""
-    if evaluation is None:
-        return ()
-    graph = quantized.graph
-    _, reason = find_logits([graph.spec(name) for name in graph.outputs])
-    if evaluation.labels() is None:
-        reason = f"{evaluation.source} has no labels"
-    return (Finding("accuracy-not-measured", f"accuracy was asked for: {reason}"),) if reason else ()

@@ -142,7 +142,6 @@ def test_missing_evaluation_data_is_noticed_before_the_work(
     assert "calibration data 'gone.npz'" not in printed
 
 
-@pytest.mark.xfail(strict=True, reason="emit/tflite: an output that no operator computes is memory nobody wrote")
 @pytest.mark.parametrize("only", [False, True], ids=["beside another", "the only one"])
 def test_an_output_that_depends_on_no_input(only: bool, place: Path) -> None:
     constant = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)

@@ -120,6 +120,16 @@ def test_accuracy_needs_labels(small_net, samples_of):
     assert "accuracy-not-measured" in codes(plain)
 
 
+@pytest.mark.parametrize("label", [5, 77, -1])
+def test_labels_beyond_the_classes_are_told_and_not_counted_as_errors(small_net, samples_of, label):
+    labels = np.array([label, *range(5), 0, 0])
+    found = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8"), evaluation=samples_of(8, labels=labels))
+    assert found.artifacts[1].accuracy is None
+    (finding,) = [finding for finding in found.findings if finding.code == "accuracy-not-measured"]
+    assert f"1 of the 8 labels in {samples_of(1).source}" in finding.message
+    assert f"5 classes of output scores: labels run from {min(label, 0)} to {max(label, 4)}" in finding.message
+
+
 def test_perfect_labels_give_the_float_model_full_marks(small_net, samples_of):
     samples = samples_of(30, seed=5)
     session = open_onnx(small_net.files["onnx-fp32"].path)
