@@ -55,7 +55,9 @@ class MemoryRows:
         return self.array.dtype
 
     def take(self, start: int, stop: int, *, axis: int = 0) -> Array:
-        """A view of the elements start..stop along `axis`."""
+        """A view of the elements start..stop along `axis`; a scalar is an array of one."""
+        if self.array.ndim == 0:
+            return self.array.reshape(1)
         index = [slice(None)] * self.array.ndim
         index[axis] = slice(start, stop)
         view: Array = self.array[tuple(index)]
@@ -108,6 +110,8 @@ def fit_column(rows: Rows, spec: TensorSpec, preprocessing: Preprocessing | None
                 return _converted(rows.take(index * step, (index + 1) * step, axis=axis), spec, where)
 
             return Column(shape[axis] // step, read, findings)
+    if not wanted and not shape:
+        return Column(1, lambda _: _converted(_whole(rows).reshape(()), spec, where), findings)
     if wanted and wanted[axis] == 1 and shape == (*wanted[:axis], *wanted[axis + 1 :]):
         return Column(1, lambda _: _converted(_whole(rows).reshape(wanted), spec, where), findings)
     raise CalibrationError(f"{where} has shape {shape}, which does not fit input {spec}", hint=_shape_hint(rows, spec))
@@ -208,6 +212,8 @@ def _whole(rows: Rows) -> Array:
 
 
 def _shape_hint(rows: Rows, spec: TensorSpec) -> str:
+    if not spec.shape:
+        return "expected one number per sample: shape (N,), any N"
     expected = "x".join(
         ["N" if place == (spec.batch_axis or 0) else str(side) for place, side in enumerate(spec.shape)]
     )

@@ -81,14 +81,23 @@ class LitertSession:
             Output and tap name -> array in the model's axis order, integers as stored.
 
         Raises:
-            InputError: An input is missing, or its shape or dtype does not fit.
+            InputError: An input is missing, its shape or dtype does not fit, or the runtime refuses its values (an
+                index beyond its table).
         """
         missing = [spec.name for spec in self.inputs if spec.name not in feeds]
         if missing:
             raise InputError(f"no value for input {', '.join(missing)}; got {', '.join(feeds) or 'none'}")
+        stored = {index: _stored(spec, np.asarray(feeds[spec.name])) for spec, index in self._inputs.items()}
+        try:
+            return self._run(stored)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"LiteRT cannot run the file on these inputs: {_first_line(error)}") from error
+
+    def _run(self, stored: Mapping[int, Array]) -> dict[str, Array]:
+        """Tensor index -> array as the file stores it, to what `run` returns."""
         self._interpreter.reset_all_variables()
-        for spec, index in self._inputs.items():
-            self._interpreter.set_tensor(index, _stored(spec, np.asarray(feeds[spec.name])))
+        for index, array in stored.items():
+            self._interpreter.set_tensor(index, array)
         self._interpreter.invoke()
         found = {**self._outputs, **self._taps}
         return {spec.name: _restored(spec, self._interpreter.get_tensor(index)) for spec, index in found.items()}
@@ -193,7 +202,8 @@ def _stored(spec: TensorSpec, array: Array) -> Array:
             f"input '{spec.name}' is {array.dtype}; the file takes {spec.dtype}",
             hint="quantize it with the input's scale and zero point" if spec.scale is not None else "cast it first",
         )
-    return np.ascontiguousarray(array.transpose(spec.permutation or range(array.ndim)), spec.dtype)
+    permuted = array.transpose(spec.permutation or range(array.ndim))
+    return np.asarray(permuted, spec.dtype, order="C")  # `ascontiguousarray` would make a scalar an array of one
 
 
 def _restored(spec: TensorSpec, array: Array) -> Array:

@@ -104,6 +104,38 @@ def test_floats_are_never_cast_to_integers(integer_path: Path, sketch: Sketch) -
     assert "scale" in caught.value.hint
 
 
+def test_values_that_the_kernels_refuse_are_an_input_error(tmp_path: Path) -> None:
+    """An index beyond its table fits the border; only the kernel sees it."""
+    drawn = Sketch()
+    picked = drawn.node("Gather", drawn.weight(5, 3), drawn.indices(np.array([1, 4])), axis=0)
+    export.write(drawn.float(picked), tmp_path / "model.tflite")
+    session = open_tflite(tmp_path / "model.tflite")
+    with pytest.raises(InputError, match=r"LiteRT cannot run .*: gather index out of bounds") as caught:
+        session.run({"x0": np.array([1, 5])})
+    assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(session.run(drawn.feeds())[picked], drawn.arrays[picked])
+
+
+@pytest.mark.parametrize("io", ["float", "int8"])
+def test_a_scalar_input_stays_a_scalar(tmp_path: Path, io: str) -> None:
+    drawn = Sketch()
+    product = drawn.node("Mul", drawn.gemm(drawn.input(1, 4), 6), drawn.input())
+    quantized = drawn.int8(product)
+    export.write(quantized, tmp_path / "model.tflite", io=io)
+    session = open_tflite(tmp_path / "model.tflite")
+    assert session.inputs[1].shape == ()
+    given = drawn.feeds()
+    if io == "int8":
+        given = {name: quantized.qparams[name].quantize(array) for name, array in given.items()}
+    result = session.run(given)[product]
+    expected = ReferenceSession(quantized)
+    if io == "int8":
+        assert np.abs(result.astype(int) - expected.run_integers(drawn.feeds())[product]).max() <= 1
+    else:
+        step = 1.01 * float(quantized.qparams[product].scale)
+        np.testing.assert_allclose(result, expected.run(drawn.feeds())[product], atol=step)
+
+
 def test_nothing_is_printed(path: Path, sketch: Sketch, capfd: pytest.CaptureFixture[str]) -> None:
     open_tflite(path).run(sketch.feeds())
     assert capfd.readouterr() == ("", "")
