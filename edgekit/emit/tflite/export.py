@@ -118,7 +118,9 @@ def _outputs(lowering: Lowering, io: str, *, taken: set[int]) -> dict[str, tuple
         if permutation not in (identity(len(shape)), channels_last(len(shape)) if len(shape) in (3, 4) else None):
             permutation = identity(len(shape))
             tensor = lowering.permuted(stored, permutation, shape=shape)
-        if io == "float" and lowering.program.tensors[tensor].qparams is not None:
+        if lowering.program.tensors[tensor].data is not None:
+            tensor = _written(lowering, tensor, io)
+        elif io == "float" and lowering.program.tensors[tensor].qparams is not None:
             inner, tensor = tensor, lowering.dequantized(tensor)
             if lowering.program.tensors[inner].name == name:
                 lowering.program.rename(inner, f"{name}/int8")
@@ -128,6 +130,18 @@ def _outputs(lowering: Lowering, io: str, *, taken: set[int]) -> dict[str, tuple
         lowering.program.rename(tensor, name)
         results[name] = (tensor, permutation)
     return results
+
+
+def _written(lowering: Lowering, tensor: int, io: str) -> int:
+    """A run-time tensor with the contents of a constant: an output that depends on no input.
+
+    Runtimes want outputs that an operator computes, and XNNPACK never runs a DEQUANTIZE of a constant: it unpacks it
+    for the operators that read it. So the reals of a float border are computed here.
+    """
+    constant = lowering.program.tensors[tensor]
+    if io == "float" and constant.qparams is not None and constant.data is not None:
+        tensor = lowering.array(constant.qparams.dequantize(constant.data))
+    return _copied(lowering, tensor)
 
 
 def _copied(lowering: Lowering, tensor: int) -> int:

@@ -198,6 +198,39 @@ def test_five_axes_that_broadcast_alike_are_merged(tmp_path: Path) -> None:
     np.testing.assert_allclose(output, expected, atol=1.001 * float(quantized.qparams[result].scale))
 
 
+@pytest.mark.parametrize("io", ["float", "int8"])
+@pytest.mark.parametrize("only", [False, True], ids=["beside another", "the only one"])
+@pytest.mark.parametrize("shape", [(2, 5), (10,), ()])
+def test_an_output_that_depends_on_no_input_is_computed(tmp_path: Path, shape, only: bool, io: str) -> None:
+    sketch = Sketch()
+    other = sketch.gemm(sketch.input(1, 4), 6)
+    fixed = sketch.node("Reshape", sketch.weight(*(shape or (1,))), shape=shape)
+    quantized = sketch.int8(*([] if only else [other]), fixed)
+    export.write(quantized, tmp_path / "model.tflite", io=io)
+    feeds, qparams = sketch.feeds(), quantized.qparams
+    if io == "int8":
+        feeds = {"x0": qparams["x0"].quantize(feeds["x0"])}
+    expected = ReferenceSession(quantized).run(sketch.feeds())[fixed]
+    for delegate in (True, False):
+        session = open_tflite(tmp_path / "model.tflite", delegate=delegate)
+        for _ in range(2):
+            output = session.run(feeds)[fixed]
+            reals = qparams[fixed].dequantize(output) if io == "int8" else output
+            assert reals.shape == shape
+            np.testing.assert_allclose(reals, expected, rtol=1e-6)
+
+
+def test_two_float_outputs_of_one_constant(tmp_path: Path) -> None:
+    sketch = Sketch()
+    sketch.input(1, 4)
+    constant = sketch.weight(2, 3)
+    names = [sketch.node("Reshape", constant, shape=(2, 3)) for _ in range(2)]
+    export.write(sketch.float(*names), tmp_path / "model.tflite")
+    outputs = open_tflite(tmp_path / "model.tflite").run(sketch.feeds())
+    for name in names:
+        np.testing.assert_array_equal(outputs[name], sketch.constants[constant])
+
+
 def test_every_operator_has_a_text() -> None:
     assert set(expressions()) == set(OPERATORS)
     assert all(expressions().values())

@@ -93,6 +93,21 @@ def test_a_net_is_within_two_steps(tflite_runtime_python: Path, tmp_path: Path) 
     assert np.abs(output - expected).max() <= 2.01 * float(quantized.qparams[result].scale)
 
 
+def test_an_output_that_depends_on_no_input_is_computed_there(tflite_runtime_python: Path, tmp_path: Path) -> None:
+    sketch = Sketch()
+    other = sketch.gemm(sketch.input(1, 4), 6)
+    fixed = sketch.node("Reshape", sketch.weight(2, 5), shape=(2, 5))
+    graphs = {"beside": sketch.int8(other, fixed), "only": sketch.int8(fixed), "float": sketch.float(fixed)}
+    for name, quantized in graphs.items():
+        export.write(quantized, tmp_path / f"{name}.tflite")
+    (tmp_path / "feeds.pickle").write_bytes(pickle.dumps(dict.fromkeys(graphs, sketch.feeds()), protocol=4))
+    _run(tflite_runtime_python, _RUN, tmp_path)
+    results = pickle.loads((tmp_path / "results.pickle").read_bytes())
+    for name, quantized in graphs.items():
+        expected = ReferenceSession(quantized).run(sketch.feeds())[fixed]
+        np.testing.assert_allclose(results[name][fixed], expected, rtol=1e-6)
+
+
 def test_a_damaged_file_is_refused_there_too(tflite_runtime_python: Path, tmp_path: Path) -> None:
     """The runtime itself dies of it."""
     sketch = Sketch()
