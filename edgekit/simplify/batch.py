@@ -28,6 +28,10 @@ class _Stuck(Exception):  # noqa: N818, never leaves this module
     """The batch cannot be followed through a node."""
 
 
+class _Declared(_Stuck):
+    """An input does not start with a batch of 1, so there is nothing to follow."""
+
+
 Positions = Mapping[str, Position]
 Domains = dict[str, tuple[Position, ...]]
 Rule = Callable[[Graph, Node, Positions], Sequence[Position]]
@@ -53,6 +57,10 @@ def find_batch_axes(graph: Graph) -> tuple[Graph, tuple[Finding, ...]]:
     """
     try:
         positions = _assign(graph, _consistent(graph, _possible(graph)))
+    except _Declared as declared:
+        message = f"every file takes its inputs at exactly the declared sizes: {declared}"
+        hint = "where axis 0 is the batch, declare it as 1: the files then take any"
+        return dataclasses.replace(graph, batch_axes={}), (Finding("batch-fixed", message, Severity.NOTE, hint=hint),)
     except _Stuck as stuck:
         message = f"the batch stays at 1 in every file: {stuck}"
         hint = "run the samples one by one, or keep the batch axis apart from the others in the model"
@@ -65,7 +73,7 @@ def _possible(graph: Graph) -> Domains:
     domains: Domains = {}
     for name in graph.inputs:
         if graph.shape(name)[:1] != (1,):
-            raise _Stuck(f"input {name} has shape {graph.shape(name)}")
+            raise _Declared(f"input {name} has shape {graph.shape(name)}, with no batch of 1 in front")
         domains[name] = (Position(0),)
     for node in graph.nodes:
         if not any(name in domains for name in node.inputs):

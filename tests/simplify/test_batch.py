@@ -76,7 +76,11 @@ def test_stuck_with_the_node_named(check, body, reason):
 
 def test_an_input_without_a_batch_fixes_it(check):
     found = check("(float[1,5] x, float[3,1] z) => (float y) { y = Mul(x, z) }")
-    assert "input z has shape (3, 1)" in found.simplified.findings[0].message
+    (finding,) = found.simplified.findings
+    assert finding.code == "batch-fixed"
+    assert "input z has shape (3, 1), with no batch of 1 in front" in finding.message
+    assert "stays at 1" not in finding.message, "the declared 3 stays"
+    assert "declare it as 1" in finding.hint
 
 
 def test_many_ambiguous_reshapes_stay_fast():
