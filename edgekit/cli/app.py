@@ -33,6 +33,10 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
+class Terminated(SystemExit):
+    """SIGTERM arrived; unwinds like an exception, so that unfinished files are removed."""
+
+
 class Verbs(click.Group):
     """A group whose commands are imported by name."""
 
@@ -59,6 +63,7 @@ Exit codes:
   4    a written file does not say what it should
   5    no space, or the folder is not writable
   130  interrupted
+  143  terminated
 """
 
 
@@ -95,6 +100,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         terminal.note("interrupted, nothing was left half-written")
         return INTERRUPTED
+    except Terminated:
+        terminal.note("terminated, nothing was left half-written")
+        return TERMINATED
     return code if isinstance(code, int) else 0
 
 
@@ -106,4 +114,4 @@ def main() -> NoReturn:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     """Leave through the open blocks, so that unfinished files are removed."""
-    sys.exit(TERMINATED)
+    raise Terminated(TERMINATED)

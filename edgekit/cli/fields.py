@@ -39,7 +39,8 @@ def field_option(
     shown = ",".join(default) if isinstance(default, tuple) else str(default)
 
     def remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
-        if value is not None and value != ():
+        absent = value is None or (repeated and value == ())  # a list that was given empty is for the recipe to refuse
+        if not absent:
             fields(context)[field] = list(value) if isinstance(value, tuple) else value
 
     return click.option(

@@ -203,7 +203,9 @@ class Recipe:
             if path.stat().st_size > _LARGEST_RECIPE_BYTES:
                 raise RecipeError(f"{path} is no recipe: it has {path.stat().st_size} bytes")
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise RecipeError(f"cannot read the recipe {path}: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from error
         try:
             return cls.from_toml(text).relative_to(path.parent)

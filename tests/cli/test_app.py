@@ -98,7 +98,7 @@ def test_every_verb_is_in_the_help_and_has_its_own(capsys: pytest.CaptureFixture
 def test_the_exit_codes_in_the_help_are_those_of_the_errors(capsys: pytest.CaptureFixture[str]) -> None:
     run(["--help"])
     shown = {int(code) for code in re.findall(r"^    (\d+)  ", capsys.readouterr().out, re.MULTILINE)}
-    assert shown == {0, INTERRUPTED} | {error.exit_code for error in ERRORS}
+    assert shown == {0, INTERRUPTED, TERMINATED} | {error.exit_code for error in ERRORS}
 
 
 def test_the_command_is_kept_as_typed(monkeypatch: pytest.MonkeyPatch) -> None:

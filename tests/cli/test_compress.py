@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.cli.app import INTERRUPTED, run
+from edgekit.cli.app import INTERRUPTED, TERMINATED, run
 from edgekit.types.recipe import FILES, Recipe
 
 REPORTS = {"recipe.toml", "report.json", "report.md"}
@@ -64,6 +64,15 @@ def test_the_written_recipe_makes_the_same_bytes(model: Path, monkeypatch: pytes
         assert (runs / "a" / name).read_bytes() == (runs / "b" / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("formats", ["", ",", " "])
+def test_an_empty_list_of_formats_is_not_all_of_them(
+    formats: str, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compress", str(model), "--formats", formats, "--out", str(model.parent / "out")]) == 2
+    assert "emit.formats is empty" in capsys.readouterr().err
+    assert not (model.parent / "out").exists()
+
+
 @pytest.mark.parametrize(
     "words", [["absent.onnx"], ["net.onnx", "--calibration", "absent.npz"], ["x.npz"]], ids=" ".join
 )
@@ -80,8 +89,11 @@ def test_what_cannot_be_used_is_one_error_and_leaves_nothing(
     assert sorted(model.parent.iterdir()) == before
 
 
-def test_an_interruption_leaves_nothing_half_written(model: Path) -> None:
-    """SIGINT while it works: exit code 130, one line, and a folder as before."""
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, INTERRUPTED, "interrupted"), (signal.SIGTERM, TERMINATED, "terminated")]
+)
+def test_an_interruption_leaves_nothing_half_written(number: int, code: int, word: str, model: Path) -> None:
+    """SIGINT or SIGTERM while it works: its exit code, one line, and a folder as before."""
     before = sorted(model.parent.iterdir())
     words = ["compress", str(model), "--calibration", str(model.with_name("x.npz")), "--out", str(model.parent / "out")]
     with subprocess.Popen(
@@ -89,10 +101,10 @@ def test_an_interruption_leaves_nothing_half_written(model: Path) -> None:
     ) as process:
         assert process.stderr is not None
         assert "✓" in process.stderr.readline(), "the first stage is done, the others are not"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED
+    assert process.returncode == code
     assert out == ""
-    assert err.strip().splitlines()[-1] == "interrupted, nothing was left half-written"
+    assert err.strip().splitlines()[-1] == f"{word}, nothing was left half-written"
     assert "Traceback" not in err
     assert sorted(model.parent.iterdir()) == before

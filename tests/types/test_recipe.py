@@ -140,5 +140,7 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"#" * 1_000_001)
     with pytest.raises(RecipeError, match="1000001 bytes"):
         Recipe.from_file(path)
-    with pytest.raises(RecipeError, match="cannot read the recipe"):
-        Recipe.from_file(tmp_path / "absent.toml")
+    absent = tmp_path / "absent.toml"
+    with pytest.raises(RecipeError, match="cannot read the recipe") as caught:
+        Recipe.from_file(absent)
+    assert str(caught.value) == f"cannot read the recipe {absent}: No such file or directory"
