@@ -204,7 +204,8 @@ def test_five_axes_that_broadcast_alike_are_merged(tmp_path: Path) -> None:
 def test_an_output_that_depends_on_no_input_is_computed(tmp_path: Path, shape, only: bool, io: str) -> None:
     sketch = Sketch()
     other = sketch.gemm(sketch.input(1, 4), 6)
-    fixed = sketch.node("Reshape", sketch.weight(*(shape or (1,))), shape=shape)
+    constant = sketch.constant(np.asarray(sketch.rng.normal(size=shape), np.float32))
+    fixed = sketch.node("Reshape", constant, shape=shape)
     quantized = sketch.int8(*([] if only else [other]), fixed)
     export.write(quantized, tmp_path / "model.tflite", io=io)
     feeds, qparams = sketch.feeds(), quantized.qparams
@@ -220,11 +221,12 @@ def test_an_output_that_depends_on_no_input_is_computed(tmp_path: Path, shape, o
             np.testing.assert_allclose(reals, expected, rtol=1e-6)
 
 
-def test_two_float_outputs_of_one_constant(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_float_outputs_of_one_constant(tmp_path: Path, count: int) -> None:
     sketch = Sketch()
     sketch.input(1, 4)
     constant = sketch.weight(2, 3)
-    names = [sketch.node("Reshape", constant, shape=(2, 3)) for _ in range(2)]
+    names = [sketch.node("Reshape", constant, shape=(2, 3)) for _ in range(count)]
     export.write(sketch.float(*names), tmp_path / "model.tflite")
     outputs = open_tflite(tmp_path / "model.tflite").run(sketch.feeds())
     for name in names:
