@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import ModelLoadError
+from edgekit.load.quiet import first_line
 from edgekit.types.spec import TensorSpec
 
 Argument: TypeAlias = object
@@ -109,15 +111,22 @@ def tensor_of(spec: TensorSpec, *, seed: int) -> Tensor:
     """Seeded values of the spec's shape and dtype, without touching torch's own random state.
 
     Raises:
-        ModelLoadError: torch has no such element type.
+        ModelLoadError: torch has no such element type, or the memory has no room for the values.
     """
     dtype = getattr(torch, spec.dtype, None)
     if not isinstance(dtype, torch.dtype):
         raise ModelLoadError(f"input {spec} has an element type that torch does not know: {spec.dtype!r}")
     generator = torch.Generator().manual_seed(seed)
-    if dtype.is_floating_point:
-        return torch.randn(spec.shape, generator=generator).to(dtype)
-    return torch.randint(0, 2, spec.shape, generator=generator).to(dtype)
+    try:
+        if dtype.is_floating_point:
+            return torch.randn(spec.shape, generator=generator).to(dtype)
+        return torch.randint(0, 2, spec.shape, generator=generator).to(dtype)
+    except RuntimeError as error:  # what torch raises for memory, and for sizes that it cannot count or are negative
+        raise ModelLoadError(
+            f"no tensor can be made for input {spec}, {math.prod(spec.shape) * dtype.itemsize} bytes: "
+            f"{first_line(error)}",
+            hint="declare the sizes that the model runs on, with a batch of 1",
+        ) from error
 
 
 def numpy_name(dtype: torch.dtype) -> str:

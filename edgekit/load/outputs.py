@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -30,18 +31,25 @@ class Results:
     is_mixed: bool
 
 
-def run(module: nn.Module, call: Call) -> Results:
-    """Call the module once and name the tensors in what it gives.
+def run(module: nn.Module, call: Call, *, seed: int = 0) -> Results:
+    """Call the module once and name the tensors in what it gives; its buffers and torch's random state stay.
 
     Names are `output`, `output_1`, dict keys and attribute names, nested ones joined by `_`; one that an input has
     already gets `_output` behind it.
+
+    Args:
+        module: What to call.
+        call: Its arguments.
+        seed: Of the random numbers that the module itself may draw.
 
     Raises:
         ModelLoadError: The call fails, or gives no tensor.
     """
     try:
-        with silence(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with silence(), torch.no_grad(), torch.random.fork_rng(devices=[]), unchanged_buffers(module):
+            torch.default_generator.manual_seed(seed)
             result = module(*call.args, **call.kwargs)
+            leaves = [(path, _kept(leaf)) for path, leaf in pytree.tree_flatten_with_path(result)[0]]
     except Exception as error:  # the user's code may raise anything
         shapes = ", ".join(str(spec) for spec in call.specs)
         raise ModelLoadError(
@@ -50,16 +58,35 @@ def run(module: nn.Module, call: Call) -> Results:
         ) from error
     taken = {spec.name for spec in call.specs}
     tensors: dict[str, Tensor] = {}
-    leaves = pytree.tree_flatten_with_path(result)[0]
     for path, leaf in leaves:
         if isinstance(leaf, Tensor):
             name = _name(path)
             while name in taken or name in tensors:
                 name += "_output"
-            tensors[name] = leaf.detach()
+            tensors[name] = leaf
     if not tensors:
         raise ModelLoadError(f"{type(module).__name__} gives no tensor, but {type(result).__name__}")
     return Results(tensors, len(tensors) < len(leaves))
+
+
+@contextmanager
+def unchanged_buffers(module: nn.Module) -> Iterator[None]:
+    """Afterwards the buffers are the same tensors with the same values: caches and counters change theirs in a call."""
+    kept = [
+        (child, name, tensor, tensor.clone())
+        for child in module.modules()
+        for name, tensor in child.named_buffers(recurse=False)
+        if tensor.layout == torch.strided
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for child, name, tensor, value in kept:
+                if getattr(child, name) is not tensor:
+                    setattr(child, name, tensor)
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
 
 
 class OnlyTensors(nn.Module):
@@ -73,6 +100,11 @@ class OnlyTensors(nn.Module):
         """Same arguments as the module's."""
         leaves = pytree.tree_leaves(getattr(self, INNER)(*args, **kwargs))
         return tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+
+
+def _kept(leaf: object) -> object:
+    """A tensor without its history, in memory of its own: what a module gives may be a buffer, which is put back."""
+    return leaf.detach().clone() if isinstance(leaf, Tensor) else leaf
 
 
 def _name(path: tuple[object, ...]) -> str:

@@ -158,7 +158,12 @@ def _open_arrays(
     chosen = dict(arrays) if names <= set(arrays) else _only_array(arrays, path, inputs)
     label_file = next((arrays[key] for key in LABEL_KEYS if key in arrays and key not in names), None)
     batch = join_columns(chosen, inputs, preprocessing, labels=None, where=str(path))
-    if label_file is not None and label_file.shape[:1] == (batch.count,) and len(label_file.shape) == 1:
+    if label_file is not None and len(label_file.shape) == 1 and label_file.dtype.kind in "iu":
+        if label_file.shape != (batch.count,):
+            raise CalibrationError(
+                f"{path} holds {batch.count} samples and {label_file.shape[0]} labels",
+                hint="write one label per sample, in the same order, or leave the labels out",
+            )
         batch = join_columns(chosen, inputs, preprocessing, labels=label_file.take(0, batch.count), where=str(path))
     return _as_set(batch, batch.read, str(path), preprocessing)
 

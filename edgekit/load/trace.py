@@ -17,7 +17,7 @@ SiLU is Sigmoid and Mul, attention is MatMul, Softmax, MatMul.
 from __future__ import annotations
 
 import ast
-import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +28,16 @@ import torch
 from onnx_ir.passes import common as passes
 from torch import Tensor, nn
 
-from edgekit.errors import ModelLoadError
+from edgekit.errors import ModelLoadError, ParityError
 from edgekit.load.call import Call, call_of, numpy_name
-from edgekit.load.outputs import INNER, OnlyTensors, run
+from edgekit.load.comparison import distance
+from edgekit.load.outputs import INNER, OnlyTensors, run, unchanged_buffers
 from edgekit.load.parity import check_parity
+from edgekit.load.preparation import prepare
 from edgekit.load.quiet import first_line, silence
 from edgekit.load.traced import Traced
 from edgekit.load.unsupported import export_error
-from edgekit.types.finding import Finding, Severity
+from edgekit.types.finding import Finding
 from edgekit.types.spec import TensorSpec
 
 OPSET = 20
@@ -50,7 +52,7 @@ INLINE_LIMIT = 1 << 30
 def trace(module: nn.Module, inputs: Sequence[TensorSpec], path: Path) -> Traced:
     """Write a live module as a float ONNX file, checked against the module in ONNX Runtime.
 
-    The module is left as it was: training flags, parameters and device.
+    The module is left as it was: training flags, parameters, buffers and device.
 
     Args:
         module: Any torch module; wrappers of DataParallel and torch.compile are taken off.
@@ -58,12 +60,12 @@ def trace(module: nn.Module, inputs: Sequence[TensorSpec], path: Path) -> Traced
         path: The .onnx file to write.
 
     Raises:
-        ModelLoadError: The inputs do not fit, or torch.export cannot follow the code.
+        ModelLoadError: The inputs do not fit, weights have no values, torch.export cannot follow the code, or two calls
+            on the same inputs differ.
         UnsupportedOpError: The exporter has no ONNX form for some operators; all are listed.
         ParityError: The file computes something else than the module.
     """
-    plain, findings = _plain(module)
-    _refuse_not_finite(plain)
+    plain, inputs, findings = prepare(module, inputs)
     call = call_of(plain, inputs)
     with _evaluating(plain):
         return trace_call(plain, call, path, findings=findings)
@@ -73,7 +75,7 @@ def trace_call(module: nn.Module, call: Call, path: Path, *, findings: tuple[Fin
     """Write a module that is already in eval mode, given the arguments of one call; see `trace`."""
     results = run(module, call)
     try:
-        with silence():
+        with silence(), unchanged_buffers(module):
             source = OnlyTensors(module) if results.is_mixed else module
             program = torch.export.export(source, call.args, call.kwargs)
     except Exception as error:  # whatever the traced code and torch's tracer raise
@@ -81,7 +83,25 @@ def trace_call(module: nn.Module, call: Call, path: Path, *, findings: tuple[Fin
             f"torch.export cannot follow {type(module).__name__}: {first_line(error)}",
             hint="control flow that depends on tensor values cannot be exported; hand over an ONNX file instead",
         ) from error
-    return finish(convert(program), call, results.tensors, path, findings=findings)
+    model = convert(program)
+    try:
+        return finish(model, call, results.tensors, path, findings=findings)
+    except ParityError:
+        _refuse_random(module, call, results.tensors)  # before the exporter is blamed
+        raise
+
+
+def _refuse_random(module: nn.Module, call: Call, first: Mapping[str, Tensor]) -> None:
+    """Call the source again with other random numbers: what then differs cannot be compared with any file."""
+    second = run(module, call, seed=1).tensors
+    for name, tensor in first.items():
+        measured, limit = distance(tensor.numpy(), second[name].numpy()) if name in second else (math.inf, 0.0)
+        if not measured <= limit:
+            raise ModelLoadError(
+                f"{type(module).__name__} is not deterministic: output '{name}' differs between two calls on the same "
+                f"inputs by {measured:.3g} of its largest value",
+                hint="take random numbers out of forward, and dropout and noise that do not ask self.training",
+            )
 
 
 def convert(program: torch.export.ExportedProgram) -> onnx_ir.Model:
@@ -136,35 +156,6 @@ def save(model: onnx_ir.Model, path: Path) -> None:
     """Write an ONNX file; weights beyond `INLINE_LIMIT` bytes go to `<path>.data`."""
     size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
     onnx_ir.save(model, path, external_data=f"{path.name}.data" if size > INLINE_LIMIT else None)
-
-
-def _plain(module: nn.Module) -> tuple[nn.Module, tuple[Finding, ...]]:
-    """Without wrappers, on the CPU, in float32; copied only where that changes it."""
-    while True:
-        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            module = module.module
-        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
-            module = inner
-        else:
-            break
-    tensors = [*module.parameters(), *module.buffers()]
-    kinds = sorted({numpy_name(t.dtype) for t in tensors if t.dtype.is_floating_point and t.dtype != torch.float32})
-    if not kinds and all(t.device.type == "cpu" for t in tensors):
-        return module, ()
-    moved = copy.deepcopy(module).to("cpu").float()
-    if not kinds:
-        return moved, ()
-    message = f"weights were {' and '.join(kinds)}; the float model and every comparison use float32"
-    return moved, (Finding("cast-to-float32", message, Severity.NOTE),)
-
-
-def _refuse_not_finite(module: nn.Module) -> None:
-    bad = [name for name, p in module.named_parameters() if p.is_floating_point() and not torch.isfinite(p).all()]
-    if bad:
-        raise ModelLoadError(
-            f"{len(bad)} weight tensor(s) hold NaN or infinity: {', '.join(bad[:5])}",
-            hint="the training diverged or the file is damaged; use an earlier checkpoint",
-        )
 
 
 @contextmanager

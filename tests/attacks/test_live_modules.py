@@ -65,14 +65,12 @@ def test_one_output_given_twice(tmp_path: Path) -> None:
             np.testing.assert_allclose(values, wanted, atol=0.05)
 
 
-@pytest.mark.xfail(strict=True, reason="load/trace.py: parameters without values are a raw torch error")
 @pytest.mark.parametrize("module", [nn.Linear(4, 4, device="meta"), nn.LazyLinear(4)], ids=["meta", "lazy"])
 def test_modules_without_values(module: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         compress(module, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="load/trace.py: the module becomes float32, its declared input stays float16")
 def test_a_half_precision_module_with_its_own_input_type(tmp_path: Path) -> None:
     assert compress(nn.Linear(4, 4).half(), tmp_path, dtype="float16").files
 
@@ -97,13 +95,11 @@ def test_buffers_that_a_call_changes_are_as_before(tmp_path: Path) -> None:
     assert module.calls == 0
 
 
-@pytest.mark.xfail(strict=True, reason="load/parity.py: randomness is blamed on the exporter")
 def test_a_module_that_draws_random_numbers_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(edgekit.EdgekitError, match=r"random|differs between two calls|not deterministic"):
         compress(Around(lambda linear, x: linear(x) + torch.rand_like(x)), tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="load/call.py: an input larger than the memory is a RuntimeError")
 def test_an_input_larger_than_the_memory(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         edgekit.compress(nn.ReLU(), inputs=[edgekit.TensorSpec("x", (1, 2**45))], out=tmp_path / "out")
@@ -117,7 +113,6 @@ def test_a_scalar_input(place: Path) -> None:
     assert run(["compress", "net.onnx", "--calibration", "xs.npz", "--out", "out", "--quiet", *QUICK]) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="load/samples.py: labels that do not fit the samples are taken for no labels")
 def test_labels_of_another_count(place: Path, refuse: Refuse) -> None:
     np.savez(place / "labelled.npz", x=np.load("x.npz")["x"], label=np.arange(15))
     assert "15" in refuse("net.onnx", "--calibration", "x.npz", "--eval", "labelled.npz")
@@ -131,7 +126,6 @@ def test_labels_beyond_the_classes_are_noticed(place: Path) -> None:
         assert any("label" in finding["message"] for finding in report["check"]["findings"])
 
 
-@pytest.mark.xfail(strict=True, reason="run.py opens --eval after the work; load/samples.py calls it calibration data")
 def test_missing_evaluation_data_is_noticed_before_the_work(
     place: Path, refuse: Refuse, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +134,7 @@ def test_missing_evaluation_data_is_noticed_before_the_work(
     assert "gone.npz" in printed
     assert "✓ calibrate" not in printed
     assert "calibration data 'gone.npz'" not in printed
+    assert "evaluation data 'gone.npz': there is no gone.npz" in printed
 
 
 @pytest.mark.parametrize("only", [False, True], ids=["beside another", "the only one"])

@@ -66,3 +66,11 @@ def test_values_are_seeded_and_leave_torch_alone() -> None:
     assert set(tensor_of(TensorSpec("i", (100,), "int32"), seed=0).tolist()) == {0, 1}
     assert tensor_of(TensorSpec("m", (9,), "bool"), seed=0).dtype == torch.bool
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("shape", [(1, 2**45), (2**40, 2**40)])
+def test_an_input_larger_than_the_memory_is_refused_with_its_size(shape: tuple[int, ...]) -> None:
+    for dtype in ("float32", "int64"):
+        with pytest.raises(ModelLoadError, match=rf"input x:{shape[0]}x{shape[1]}:{dtype}, \d+ bytes") as caught:
+            tensor_of(TensorSpec("x", shape, dtype), seed=0)
+        assert "batch of 1" in caught.value.hint

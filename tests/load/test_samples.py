@@ -285,3 +285,9 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
     few, many = peak(50), peak(800)
     assert many < 1.1 * few + 100_000  # bytes: only the positions and labels (8 bytes a sample each) may grow
     assert many < 800 * 3 * 64 * 64 * 4 / 10  # bytes: and the samples are not held all at once
+
+
+def test_labels_of_another_count_are_refused_with_both_counts(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((6, 4), np.float32), label=np.arange(5))
+    with pytest.raises(CalibrationError, match=r"a\.npz holds 6 samples and 5 labels"):
+        open_samples(tmp_path / "a.npz", inputs=[TensorSpec("x", (1, 4), "float32", 0)], workdir=tmp_path)

@@ -142,6 +142,32 @@ def test_the_module_is_left_as_it_was(tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+class Remembering(nn.Module):
+    """Changes one buffer in place, replaces another, and gives both: a cache."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("last", torch.zeros(1, 3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        self.last = x * 2
+        return self.calls, self.last
+
+
+def test_buffers_that_a_call_changes_are_put_back(tmp_path: Path) -> None:
+    module = Remembering()
+    calls, last = module.calls, module.last
+    trace(module, (TensorSpec("x", (1, 3)),), tmp_path / "model.onnx")
+    assert module.calls is calls
+    assert module.last is last
+    assert calls.tolist() == [0]
+    assert last.tolist() == [[0, 0, 0]]
+    got = open_onnx(tmp_path / "model.onnx").run({"x": np.ones((1, 3), np.float32)})
+    assert [array.tolist() for array in got.values()] == [[1], [[2, 2, 2]]]
+
+
 def test_the_flags_come_back_when_the_export_fails(tmp_path: Path) -> None:
     module = Nested().train()
     with pytest.raises(ModelLoadError, match=r"Nested fails on a:1x9:float32, b:1x5:float32: RuntimeError"):
@@ -157,6 +183,15 @@ def test_half_precision_becomes_float32_in_a_copy(tmp_path: Path, capfd: pytest.
     assert module[0].weight.dtype == torch.float16
     assert [tensor.data_type for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer] == [1, 1]
     assert capfd.readouterr() == ("", ""), "torch's chatter must not reach the user"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
+def test_inputs_are_cast_with_the_weights(dtype: str, tmp_path: Path) -> None:
+    module = nn.Linear(4, 2).to(getattr(torch, dtype))
+    result = trace(module, (TensorSpec("input", (1, 4), dtype),), tmp_path / "model.onnx")
+    assert result.inputs == (TensorSpec("input", (1, 4)),)
+    assert [finding.code for finding in result.findings] == ["cast-to-float32"]
+    assert f"and so do the inputs input:1x4:{dtype}" in result.findings[0].message
 
 
 def test_weights_beyond_the_limit_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +251,30 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         module.bias[1] = torch.nan
     with pytest.raises(ModelLoadError, match=r"1 weight tensor\(s\) hold NaN or infinity: bias"):
         trace(module, (TensorSpec("input", (1, 3)),), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (nn.Linear(4, 4, device="meta"), r"2 tensor\(s\) are on the meta device, .*: weight, bias"),
+        (nn.LazyLinear(4), r"2 tensor\(s\) of lazy modules have no shape yet: weight, bias"),
+        (nn.BatchNorm1d(4, affine=False, device="meta"), r"meta device, .*: running_mean"),
+    ],
+)
+def test_weights_without_values_are_refused(module: nn.Module, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match=said) as caught:
+        trace(module, (TensorSpec("input", (1, 4)),), tmp_path / "model.onnx")
+    assert caught.value.hint
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand_like(x)
+
+
+def test_random_numbers_are_not_blamed_on_the_exporter(tmp_path: Path) -> None:
+    with pytest.raises(ModelLoadError, match="Noisy is not deterministic: output 'output' differs between two calls"):
+        trace(Noisy(), (TensorSpec("x", (1, 30)),), tmp_path / "model.onnx")
 
 
 def test_a_wrong_export_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
