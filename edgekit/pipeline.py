@@ -86,9 +86,10 @@ def compress(
             simplified = simplify(loaded.path, name=loaded.name)
             formats, notes = writable_formats(simplified.graph, request.recipe.emit.formats)
         run = Run(request, space, stages, loaded)
-        float_file, calibrated = run.calibrate(simplified)
+        data = run.open_data(simplified.graph)
+        float_file, calibrated = run.calibrate(simplified, data)
         files = [float_file, *run.write(calibrated, formats)]
-        checked = run.check(files, calibrated)
+        checked = run.check(files, calibrated, data)
         report = Report(
             version=__version__,
             command=command,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgekit.calibration import Calibrated, calibrate
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
+from edgekit.errors import CalibrationError
 from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
 from edgekit.metadata import describe
@@ -15,10 +16,29 @@ from edgekit.request import Request
 from edgekit.simplify.simplification import Simplified
 from edgekit.stages import Stages
 from edgekit.types.artifact import FLOAT, Artifact, Format
+from edgekit.types.graph import Graph
 from edgekit.types.model import Model
+from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.recipe import FILES
 from edgekit.types.report import CheckReport
+from edgekit.types.sample_set import SampleSet
+from edgekit.types.spec import TensorSpec
 from edgekit.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a run looks at, opened.
+
+    Attributes:
+        preprocessing: How an image becomes an input, where that was said.
+        calibration: Unlabelled samples, at most as many as the recipe takes, or None.
+        evaluation: Labelled samples, prepared as those that calibrate, or None.
+    """
+
+    preprocessing: Preprocessing | None
+    calibration: SampleSet | None
+    evaluation: SampleSet | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +50,40 @@ class Run:
     stages: Stages
     loaded: Model
 
-    def calibrate(self, simplified: Simplified) -> tuple[Artifact, Calibrated]:
+    def open_data(self, graph: Graph) -> Data:
+        """Open all data before any of it is used, so that what cannot be used costs no work.
+
+        Raises:
+            CalibrationError: Nothing usable there, or it does not fit the model's inputs.
+        """
+        request, settings = self.request, self.request.recipe.calibration
+        specs = tuple(graph.spec(name) for name in graph.inputs)
+        given = request.preprocessing
+        preprocessing = parse_preprocessing(given, specs[0]) if isinstance(given, str) else given
+        calibration = evaluation = None
+        if request.calibration is not None:
+            calibration = open_samples(
+                request.calibration,
+                inputs=specs,
+                workdir=self.space.scratch,
+                preprocessing=preprocessing,
+                limit=settings.samples,
+                seed=settings.seed,
+            )
+        if request.evaluation is not None:
+            used = calibration.preprocessing if calibration is not None else preprocessing
+            evaluation = self._open_labelled(specs, used)
+        return Data(preprocessing, calibration, evaluation)
+
+    def calibrate(self, simplified: Simplified, data: Data) -> tuple[Artifact, Calibrated]:
         """Write the float file, run it over the data, and quantize."""
-        graph, given = simplified.graph, self.request.preprocessing
-        spec = parse_preprocessing(given, graph.spec(graph.inputs[0])) if isinstance(given, str) else given
+        graph, spec = simplified.graph, data.preprocessing
         about = describe(self.loaded, self.request.recipe, preprocessing=spec)
         float_file = float_artifact(graph, self.space.files / FILES[FLOAT], metadata=about)
         calibrated = calibrate(
             simplified,
             float_file.path,
-            self.request.calibration,
+            data.calibration,
             preprocessing=spec,
             recipe=self.request.recipe,
             workdir=self.space.scratch,
@@ -60,22 +104,26 @@ class Run:
                 stage.advance()
         return files
 
-    def check(self, files: Sequence[Artifact], calibrated: Calibrated) -> CheckReport:
+    def check(self, files: Sequence[Artifact], calibrated: Calibrated, data: Data) -> CheckReport:
         """Run the files on their runtimes."""
-        labelled, graph = None, calibrated.quantized.graph
-        if self.request.evaluation is not None:
-            labelled = open_samples(
-                self.request.evaluation,
-                inputs=tuple(graph.spec(name) for name in graph.inputs),
-                workdir=self.space.scratch,
-                preprocessing=calibrated.preprocessing,
-            )
         with self.stages.stage("check"):
             return compare(
                 files,
                 quantized=calibrated.quantized,
                 held_back=calibrated.held_back,
-                evaluation=labelled,
+                evaluation=data.evaluation,
                 budget_seconds=self.request.recipe.check.seconds,
                 progress=self.stages,
             )
+
+    def _open_labelled(self, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> SampleSet:
+        try:
+            return open_samples(
+                self.request.evaluation, inputs=specs, workdir=self.space.scratch, preprocessing=preprocessing
+            )
+        except CalibrationError as error:  # raised by what reads both, which does not know that these are labelled
+            found, general = str(error), "calibration data "
+            message = found.replace(general, "evaluation data ", 1)
+            raise CalibrationError(
+                message if found.startswith(general) else f"evaluation data: {found}", hint=error.hint
+            ) from error
