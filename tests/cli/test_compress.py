@@ -90,7 +90,8 @@ def test_what_cannot_be_used_is_one_error_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "word"), [(signal.SIGINT, INTERRUPTED, "interrupted"), (signal.SIGTERM, TERMINATED, "terminated")]
+    ("number", "code", "word"),
+    [(signal.SIGINT, INTERRUPTED, "interrupted"), (signal.SIGTERM, TERMINATED, "terminated")],
 )
 def test_an_interruption_leaves_nothing_half_written(number: int, code: int, word: str, model: Path) -> None:
     """SIGINT or SIGTERM while it works: its exit code, one line, and a folder as before."""
