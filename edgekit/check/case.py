@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,8 +43,18 @@ class Case:
         return next((self.subjects[name] for name in formats if name in self.subjects), None)
 
 
-def load_case(artifacts: Sequence[Artifact], quantized: QuantizedGraph) -> Case:
-    """Load every file on its runtime.
+def load_case(
+    artifacts: Sequence[Artifact],
+    quantized: QuantizedGraph,
+    *,
+    open_file: Callable[[Artifact, QuantizedGraph], Subject | str] = open_subject,
+) -> Case:
+    """Load every file on its runtime, the float file first.
+
+    Args:
+        artifacts: The files.
+        quantized: The graph they were made from.
+        open_file: How a file is loaded; returns the runtime's message where it cannot be.
 
     Raises:
         CheckError: There is no float file, or it does not load.
@@ -55,7 +65,7 @@ def load_case(artifacts: Sequence[Artifact], quantized: QuantizedGraph) -> Case:
             f"asked to compare {len(ordered)} files with the float model: there is no {FLOAT} file among them",
             hint="write the float file too; it may be deleted after the check",
         )
-    opened = {artifact.format: open_subject(artifact, quantized) for artifact in ordered}
+    opened = {artifact.format: open_file(artifact, quantized) for artifact in ordered}
     exact = opened.pop(FLOAT)
     if isinstance(exact, str):
         raise CheckError(f"the float file {ordered[0].path.name} does not run: {exact}")

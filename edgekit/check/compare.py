@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from edgekit.check.accuracy import PairedCounter, note_not_measured, why_not_measured
-from edgekit.check.addresses import find_addresses, locate, locate_kernel
-from edgekit.check.case import QDQ, Case, Sample, count_float_bytes, list_islands, load_case, make_zeros
-from edgekit.check.evidence import AUDITS, Evidence
-from edgekit.check.findings import judge
+from edgekit.check.addresses import find_addresses
+from edgekit.check.case import QDQ, Case, Sample, load_case, make_zeros
+from edgekit.check.evidence import AUDITS
 from edgekit.check.fusion_litert import read_tflite
 from edgekit.check.fusion_ort import read_onnx
 from edgekit.check.held_back import HeldBackWalk, Outcome
+from edgekit.check.large import is_large, measure_one_by_one
 from edgekit.check.latency import measure
 from edgekit.check.layers import worst_layers
-from edgekit.check.machine import describe_machine
+from edgekit.check.measured import Measured, build_report
 from edgekit.check.signal import find_logits, top1
-from edgekit.check.subject import Subject, as_loaded, open_subject
+from edgekit.check.subject import Subject, open_subject
 from edgekit.errors import EdgekitError
 from edgekit.runtime.reference import ReferenceSession
 from edgekit.types.artifact import FLOAT, Artifact, Format
 from edgekit.types.finding import Finding
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Fusion, Latency, LayerQuality, LsbGap
+from edgekit.types.report import Accuracy, CheckReport, Fusion, Latency, LayerQuality
 from edgekit.types.samples import Samples
 
 KEPT_SAMPLES = 2
@@ -64,53 +64,48 @@ def compare(
         InputError: The samples do not fit the model's inputs.
     """
     start = time.perf_counter()
-    progress = progress or Silent()
+    measure_files = measure_one_by_one if is_large(quantized) else _measure_together
+    measured = measure_files(
+        artifacts,
+        quantized,
+        held_back=held_back,
+        evaluation=evaluation,
+        budget_seconds=budget_seconds,
+        progress=progress or Silent(),
+    )
+    notes = (*measured.notes, *note_not_measured(quantized.graph, evaluation))
+    seconds = time.perf_counter() - start
+    return build_report(replace(measured, notes=notes), source=held_back.source, seconds=seconds)
+
+
+def _measure_together(
+    artifacts: Sequence[Artifact],
+    quantized: QuantizedGraph,
+    *,
+    held_back: Samples,
+    evaluation: Samples | None,
+    budget_seconds: float,
+    progress: Progress,
+) -> Measured:
+    """Measure everything, with all files open at once: only then can they be timed in turns."""
     case = load_case(artifacts, quantized)
     kept = list(itertools.islice(held_back, KEPT_SAMPLES)) or [make_zeros(quantized)]
     outcome = _walk(case, held_back, budget_seconds, progress)
     addresses = find_addresses(case, outcome, kept[0])
-    measured = _Measured(
-        outcome=outcome,
-        fusions=_read_fusions(case, progress),
-        references={name: locate(gap, addresses) for name, gap in outcome.references.items()},
-        latencies=_measure_latency(case, kept[0], budget_seconds, progress),
-        accuracies=_measure_accuracy(case, evaluation, progress),
-    )
+    fusions = _read_fusions(case, progress)
+    latencies = _measure_latency(case, kept[0], budget_seconds, progress)
+    accuracies = _measure_accuracy(case, evaluation, progress)
     layers, notes = _rate_layers(case, kept, progress)
-    machine = describe_machine()
-    entries = tuple(_entry(artifact, case, measured) for artifact in case.artifacts)
-    pairs = tuple(locate(gap, addresses) for gap in outcome.pairs)
-    evidence = Evidence(
-        machine=machine,
-        samples=outcome.samples,
-        entries=entries,
-        pairs=pairs,
+    return Measured(
+        case,
+        outcome,
+        addresses=addresses,
+        fusions=fusions,
+        latencies=latencies,
+        accuracies=accuracies,
         layers=layers,
-        islands=list_islands(quantized),
-        float_bytes=count_float_bytes(quantized),
-        kernels={name: locate_kernel(kernel, addresses) for name, kernel in outcome.kernels.items()},
+        notes=notes,
     )
-    return CheckReport(
-        machine=machine,
-        samples=outcome.samples,
-        source=held_back.source,
-        artifacts=entries,
-        pairs=pairs,
-        layers=layers,
-        findings=(*judge(evidence), *notes, *note_not_measured(quantized.graph, evaluation)),
-        seconds=time.perf_counter() - start,
-    )
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What was measured, by format."""
-
-    outcome: Outcome
-    references: Mapping[Format, LsbGap]
-    fusions: Mapping[Format, Fusion]
-    latencies: Mapping[str, Latency]
-    accuracies: Mapping[Format, Accuracy]
 
 
 def _walk(case: Case, held_back: Samples, budget_seconds: float, progress: Progress) -> Outcome:
@@ -202,19 +197,3 @@ def _rate_layers(
         except EdgekitError as error:
             note = Finding("layers-not-rated", f"the inner values could not be read: {error}")
             return (), (note,)
-
-
-def _entry(artifact: Artifact, case: Case, measured: _Measured) -> ArtifactCheck:
-    name = artifact.format
-    float_bytes = case.exact.artifact.size_bytes
-    subject = case.exact if name == FLOAT else case.subjects.get(name)
-    return ArtifactCheck(
-        artifact=artifact if subject is None else as_loaded(subject),
-        size_ratio=artifact.size_bytes / float_bytes if float_bytes else 1.0,
-        error=case.errors.get(name, "") or measured.outcome.errors.get(name, ""),
-        signal=measured.outcome.signals.get(name),
-        reference=measured.references.get(name),
-        fusion=measured.fusions.get(name),
-        latency=measured.latencies.get(name),
-        accuracy=measured.accuracies.get(name),
-    )
