@@ -50,6 +50,8 @@ def compare(
 ) -> CheckReport:
     """Run every file and report what it says.
 
+    Files of a large model are run one at a time, and less is measured on them (`edgekit.check.large`).
+
     Args:
         artifacts: The written files; the float ONNX file must be among them.
         quantized: The graph that all of them were made from.
