@@ -26,7 +26,7 @@ from edgekit.types.samples import Samples
 from edgekit.units import size
 
 LARGE_BYTES = 512_000_000
-"""Float constants beyond which files are checked one by one: twelve times as much, 6 GB, still fits a machine of 8 GB."""
+"""Float constants beyond which files are checked one by one: twelve times as much is 6 GB, what 8 GB machines hold."""
 LARGE_SAMPLES = 10
 """Samples whose outputs are kept for every file: enough to tell small differences."""
 _RUNS = 0.8
