@@ -61,7 +61,10 @@ def open_model(
         for file in workdir.glob(f"{FILE}*"):
             file.unlink()
         if isinstance(error, OSError) and not isinstance(error, StorageError):
-            raise StorageError(f"cannot write the float model to {workdir}: {error.strerror or error}") from error
+            raise StorageError(  # without the path: the folder is temporary, and gone when this is read
+                f"cannot write the float model to its work folder: {error.strerror or error}",
+                hint="the work folder lies beside the output folder: free space there or choose another with --out",
+            ) from error
         raise
 
 

@@ -14,7 +14,7 @@ import onnx
 import onnx.inliner
 import onnx.version_converter
 
-from edgekit.errors import ModelLoadError, UnsupportedOpError
+from edgekit.errors import InputError, ModelLoadError, UnsupportedOpError
 from edgekit.load.comparison import compare
 from edgekit.load.external_data import all_nodes, check_external, external_tensors, place_beside
 from edgekit.load.onnx_sizes import freeze_sizes
@@ -92,6 +92,26 @@ def _refuse(path: Path, model: onnx.ModelProto) -> None:
         raise ModelLoadError(f"{path.name} does not say which ONNX opset it uses")
 
 
+def _refuse_unknown(model: onnx.ModelProto) -> None:
+    """Operators under ONNX's own name that it does not have, or not yet; asked where a model does not run.
+
+    ONNX Runtime knows a few more than the standard, so a name alone is no reason to refuse.
+    """
+    opset = _opset(model)
+    rows = []
+    for node in all_nodes(model):
+        if node.domain in _DOMAINS and not onnx.defs.has(node.op_type, opset, ""):
+            later = onnx.defs.has(node.op_type)
+            why = (
+                f"opset {opset}, which the file uses, does not have it"
+                if later
+                else "ONNX has no operator of this name"
+            )
+            rows.append((node.op_type, node.name, why))
+    if rows:
+        raise UnsupportedOpError(tuple(rows), hint="export the model with standard ONNX operators only")
+
+
 def _drop_initialized_inputs(model: onnx.ModelProto) -> None:
     """Before IR version 4 weights had to be listed as inputs; they are none."""
     stored = {tensor.name for tensor in model.graph.initializer}
@@ -121,6 +141,7 @@ def _converted(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProt
     try:
         return onnx.version_converter.convert_version(model, OLDEST_OPSET)
     except Exception as error:  # the converter raises RuntimeError and its own ConvertError
+        _refuse_unknown(model)
         raise ModelLoadError(
             f"{path.name} uses opset {opset}, and onnx cannot convert it to {OLDEST_OPSET}: {first_line(error)}",
             hint=f"export it again with opset {OLDEST_OPSET} or later",
@@ -138,9 +159,13 @@ def _run(path: Path, specs: Sequence[TensorSpec], *, where: str) -> dict[str, Ar
     try:
         return open_onnx(path, optimize=False).run(feeds)
     except ValueError as error:
+        _refuse_unknown(onnx.load(path, load_external_data=False))
         shapes = ", ".join(str(spec) for spec in specs)
+        said = str(error) if isinstance(error, InputError) else first_line(error)
+        said = said.replace(f"Load model from {path} failed:", "")
+        said = said.replace(f"cannot load {path.name}", f"cannot load {where}")
         raise ModelLoadError(
-            f"{where} does not run in ONNX Runtime on {shapes}: {first_line(error)}",
+            f"{where} does not run in ONNX Runtime on {shapes}: {said}",
             hint="check the sizes of the inputs; onnx.checker.check_model(path, full_check=True) may tell more",
         ) from error
 

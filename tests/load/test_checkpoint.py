@@ -90,8 +90,10 @@ def test_a_factory_that_is_not_needed_is_noted(tmp_path: Path) -> None:
 
 def test_a_work_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot write the float model to"):
+    with pytest.raises(StorageError, match="cannot write the float model to") as caught:
         open_model(nn.Linear(3, 2), workdir=tmp_path / "file" / "work", inputs=(TensorSpec("input", (1, 3)),))
+    assert "--out" in caught.value.hint
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

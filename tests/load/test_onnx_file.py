@@ -199,6 +199,31 @@ def test_all_custom_operators_are_listed(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "opset", "why"),
+    [
+        ("Blorp", 20, "ONNX has no operator of this name"),
+        ("Blorp", 13, "ONNX has no operator of this name"),
+        ("Gelu", 19, "opset 19, which the file uses, does not have it"),
+    ],
+)
+def test_operators_that_onnx_does_not_have_are_named(name: str, opset: int, why: str, tmp_path: Path) -> None:
+    nodes = [helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node(name, ["a"], ["y"], name="here")]
+    with pytest.raises(UnsupportedOpError) as caught:
+        opened(network([1, 3, 8, 8], nodes=nodes, opset=opset), tmp_path)
+    assert caught.value.operators == ((name, "here", why),)
+
+
+def test_what_onnx_runtime_says_is_told_without_the_work_folder(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], nonsense=3)]
+    with pytest.raises(ModelLoadError, match="does not run in ONNX Runtime") as caught:
+        opened(network([1, 3, 8, 8], nodes=nodes), tmp_path)
+    assert "nonsense" in str(caught.value)
+    assert "cannot load net.onnx" in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+    assert "ModelLoadError" not in str(caught.value)
+
+
 def test_local_functions_are_inlined(tmp_path: Path) -> None:
     double = helper.make_function(
         "local", "Double", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 20)]
