@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 
+from edgekit.check import latency
 from edgekit.check.latency import CHECKPOINTS, MIN_ROUNDS, measure
 
 
@@ -28,14 +29,28 @@ def test_half_the_work_is_half_the_time():
     assert found["once"].median_ms < found["once"].baseline_ms == found["twice"].median_ms
 
 
-def test_a_machine_that_slows_down_does_not_fool_the_ratio():
-    """Both runs take three times as long at the end as at the start; their ratio stays."""
-    start = time.perf_counter()
+class Clock:
+    """Time that only the runs themselves take, so that a busy machine cannot disturb the test."""
 
-    def sleeper(seconds):
-        return lambda: time.sleep(seconds * (1 + 2 * (time.perf_counter() - start)))
+    def __init__(self):
+        self.now = 0.0
 
-    found = measure({"short": sleeper(0.003), "long": sleeper(0.006)}, "short", budget_seconds=1.0)
+    def perf_counter(self):
+        return self.now
+
+    def run_of(self, seconds):
+        def run():
+            self.now += seconds * (1 + 10 * self.now)
+
+        return run
+
+
+def test_a_machine_that_slows_down_does_not_fool_the_ratio(monkeypatch):
+    """Both runs take three times as long after 0.2 s as at the start; their ratio stays."""
+    clock = Clock()
+    monkeypatch.setattr(latency, "time", clock)
+    found = measure({"short": clock.run_of(0.003), "long": clock.run_of(0.006)}, "short", budget_seconds=1.0)
+    assert clock.now > 0.2
     assert found["long"].ratio.estimate == pytest.approx(2.0, rel=0.15)
 
 
