@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.cli.app import run
 from tests.attacks.command import QUICK, RANDOM, Refuse, save_onnx, tree
+from tests.interruption import hear_interrupts
 
 
 def test_a_file_in_place_of_the_output_folder(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +67,11 @@ def test_interrupted_after(stage: str, number: signal.Signals, place: Path) -> N
     before = tree(place)
     words = ["compress", "net.onnx", "--calibration", "x.npz", "--out", "out", "--set", "check.seconds=60"]
     with subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edgekit", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stderr is not None
         while f"✓ {stage}" not in (line := process.stderr.readline()):

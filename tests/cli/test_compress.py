@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.cli.app import INTERRUPTED, TERMINATED, run
 from edgekit.types.recipe import FILES, Recipe
+from tests.interruption import hear_interrupts
 
 REPORTS = {"recipe.toml", "report.json", "report.md"}
 
@@ -98,7 +99,11 @@ def test_an_interruption_leaves_nothing_half_written(number: int, code: int, wor
     before = sorted(model.parent.iterdir())
     words = ["compress", str(model), "--calibration", str(model.with_name("x.npz")), "--out", str(model.parent / "out")]
     with subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "edgekit", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     ) as process:
         assert process.stderr is not None
         assert "✓" in process.stderr.readline(), "the first stage is done, the others are not"
