@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,16 @@ def of_file(path: Path) -> str:
     """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def of_files(paths: Sequence[Path]) -> str:
+    """Digest of one file, or of several that belong together: sha256 of their hex digests, joined in that order.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    digests = [of_file(path) for path in paths]
+    return digests[0] if len(digests) == 1 else of_bytes("".join(digests).encode())
 
 
 def canonical_json(value: Any) -> str:

@@ -12,6 +12,7 @@ import click
 from edgekit import digest
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.errors import InputError
+from edgekit.types.artifact import parts_of
 from edgekit.types.spec import TensorSpec
 from edgekit.units import size
 
@@ -31,10 +32,12 @@ def inspect(terminal: Terminal, /, *, file: Path) -> None:
     """
     with terminal.work():
         session = _open(file)
+        parts = parts_of(file)
+        total_bytes = sum(part.stat().st_size for part in parts)
         found = {
             "file": file.name,
-            "size_bytes": file.stat().st_size,
-            "sha256": digest.of_file(file),
+            "size_bytes": total_bytes,
+            "sha256": digest.of_files(parts),
             "inputs": [dataclasses.asdict(spec) for spec in session.inputs],
             "outputs": [dataclasses.asdict(spec) for spec in session.outputs],
             "metadata": {key: _plain(text) for key, text in sorted(session.metadata.items())},
@@ -42,7 +45,7 @@ def inspect(terminal: Terminal, /, *, file: Path) -> None:
     if terminal.json:
         terminal.result(found)
         return
-    click.echo(f"{file.name}  {size(file.stat().st_size)}  sha256 {found['sha256']}")
+    click.echo(f"{file.name}  {size(total_bytes)}  sha256 {found['sha256']}")
     for heading, specs in (("inputs", session.inputs), ("outputs", session.outputs)):
         click.echo(heading)
         for spec in specs:

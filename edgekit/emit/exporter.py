@@ -10,7 +10,7 @@ from typing import Protocol
 from edgekit import digest
 from edgekit.emit.retarget import to_uint8
 from edgekit.plugins import Family
-from edgekit.types.artifact import Artifact, Format
+from edgekit.types.artifact import Artifact, Format, parts_of
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.spec import TensorSpec
 
@@ -66,26 +66,14 @@ def emit(
         quantized = RETARGETS[format](quantized)
     EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
     integer = io == "int8" and format != "onnx-fp32"
-    artifact = Artifact(
+    parts = parts_of(path)  # external data is counted in: without it the file says nothing about the weights
+    return Artifact(
         path=path,
         format=format,
-        size_bytes=path.stat().st_size,
-        digest=digest.of_file(path),
+        size_bytes=sum(part.stat().st_size for part in parts),
+        digest=digest.of_files(parts),
         inputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.inputs),
         outputs=tuple(_spec(quantized, name, integer=integer) for name in quantized.graph.outputs),
-    )
-    return _with_data(artifact)
-
-
-def _with_data(artifact: Artifact) -> Artifact:
-    """Count in the external data beside the file, without which the file says nothing about the weights."""
-    data = artifact.data_path
-    if not data.exists():
-        return artifact
-    return dataclasses.replace(
-        artifact,
-        size_bytes=artifact.size_bytes + data.stat().st_size,
-        digest=digest.of_bytes(f"{artifact.digest}{digest.of_file(data)}".encode()),
     )
 
 

@@ -16,6 +16,12 @@ FLOAT: Format = "onnx-fp32"
 """The float file that every int8 file is measured against."""
 
 
+def parts_of(path: Path) -> list[Path]:
+    """The files a model file consists of: itself, and its external data `<name>.data` where it has some."""
+    data = path.with_name(f"{path.name}.data")
+    return [path, data] if data.exists() else [path]
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One file on disk.
@@ -24,8 +30,8 @@ class Artifact:
         path: Where it is.
         format: What it is.
         size_bytes: Its size, external data included.
-        digest: sha256 of the file, as `edgekit.digest.of_file` writes it. With external data, which holds nearly all
-            of a large model: sha256 of the two files' hex digests, joined, `path` first, then `data_path`.
+        digest: sha256 of the file, as `edgekit.digest.of_files` writes it. With external data, which holds nearly all
+            of a large model: sha256 of the two files' hex digests, joined, in the order of `parts_of`.
         inputs: What it takes, in calling order and in the model's axis order.
         outputs: What it returns, in returning order and in the model's axis order.
     """
@@ -36,11 +42,6 @@ class Artifact:
     digest: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-
-    @property
-    def data_path(self) -> Path:
-        """Where external data is kept when the file has some: `<name>.data` beside it."""
-        return self.path.with_name(f"{self.path.name}.data")
 
     @property
     def is_tflite(self) -> bool:

@@ -62,3 +62,18 @@ def test_what_is_no_model_file_is_an_error(tmp_path: Path, capsys: pytest.Captur
     ):
         assert run(["inspect", str(tmp_path / name), "--quiet"]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_large_model_is_named_by_both_its_files_as_in_the_report(tmp_path, monkeypatch):
+    from edgekit.cli.app import run
+    from edgekit.emit import onnx_builder
+    from edgekit.emit.exporter import float_artifact
+    from tests.emit.graphs import float_graph
+
+    monkeypatch.setattr(onnx_builder, "PROTOBUF_LIMIT_BYTES", 1000)
+    artifact = float_artifact(float_graph(), tmp_path / "big.onnx", metadata={})
+    written = []
+    monkeypatch.setattr("edgekit.cli.terminal.Terminal.result", lambda terminal, found: written.append(found))
+    assert run(["inspect", str(tmp_path / "big.onnx"), "--json"]) == 0
+    assert written[0]["sha256"] == artifact.digest
+    assert written[0]["size_bytes"] == artifact.size_bytes > (tmp_path / "big.onnx").stat().st_size
