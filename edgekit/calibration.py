@@ -17,6 +17,7 @@ from edgekit.shrink.quantization.weights import refuse_not_finite
 from edgekit.simplify.simplification import Simplified
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph, QuantizedGraph
+from edgekit.types.plan import Plan
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress
 from edgekit.types.qparams import Array
@@ -166,14 +167,14 @@ def _quantize(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, 
     with stages.stage("calibrate", samples.count) as stage:
         session = open_onnx(float_file, taps=observed_values(graph))
         histograms = observe(session, graph, samples, advance=stage.advance)
-    return quantize(
-        graph,
-        histograms,
-        method=recipe.quantize.range,
-        pair_safe=recipe.quantize.pair_safe,
-        correct_bias=recipe.quantize.bias_correction,
-        float_modules=recipe.quantize.float_modules,
+    settings = recipe.quantize
+    plan = Plan(
+        method=settings.range,
+        scheme="pair-safe" if settings.pair_safe else "full",
+        correct_bias=settings.bias_correction,
+        float_modules=settings.float_modules,
     )
+    return quantize(graph, histograms, plan)
 
 
 def _noise(specs: tuple[TensorSpec, ...], count: int, seed: int) -> SampleSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def size(size_bytes: int) -> str:
     """Decimal units, as files are sold and flash is specified.
@@ -17,6 +19,23 @@ def size(size_bytes: int) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1000:.1f} TB"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size as people write it; kB, MB and GB are decimal, KiB, MiB and GiB binary.
+
+    Raises:
+        ValueError: Not a positive number with one of these units.
+
+    >>> parse_size("5.2MB"), parse_size("800 kB"), parse_size("4MiB"), parse_size("4096")
+    (5200000, 800000, 4194304, 4096)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgG]?)(i?)[bB]?\s*", text)
+    power = "kmg".index(found[2].lower()) + 1 if found and found[2] else 0
+    if not found or (found[3] and not power) or float(found[1]) <= 0:
+        raise ValueError(f"'{text}' is not a size")
+    unit: int = (1024 if found[3] else 1000) ** power
+    return round(float(found[1]) * unit)
 
 
 def duration(seconds: float) -> str:

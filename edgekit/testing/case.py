@@ -141,7 +141,7 @@ def _operand_qparams(
     for slot, (name, data) in enumerate(zip(names, operands, strict=True)):
         kind = role(node.op, slot)
         if kind is Role.WEIGHT:
-            qparams[name] = choose_weight(_constants_graph(node, names, operands), node, data, pair_safe=True)
+            qparams[name] = choose_weight(_constants_graph(node, names, operands), node, data, scheme="pair-safe")
             integers[name] = round_weight(data, qparams[name])
         elif kind is Role.BIAS and not setup.island:
             qparams[name] = _bias_qparams(qparams[names[0]], qparams[names[1]], data.size)

@@ -117,3 +117,12 @@ def choose_activation(low: float, high: float, *, dtype: str = "int8") -> QParam
     scale = np.float32(max((high - low) / (top - bottom), 1e-8))
     zero = int(np.clip(np.rint(bottom - low / float(scale)), bottom, top))
     return QParams(np.asarray(scale), np.asarray(zero, np.int32), dtype)
+
+
+def choose_symmetric(peak: float) -> QParams:
+    """int8 with zero point 0 for values of at most `peak` either way, which becomes 127; NVIDIA's explicit form.
+
+    >>> choose_symmetric(12.7).scale
+    array(0.1, dtype=float32)
+    """
+    return QParams(np.asarray(max(peak / WEIGHT_LIMIT, 1e-8), np.float32), np.asarray(0, np.int32))

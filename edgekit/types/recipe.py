@@ -19,6 +19,7 @@ from edgekit.types.artifact import FORMATS, Format
 from edgekit.types.notation import read_input
 from edgekit.types.spec import TensorSpec
 from edgekit.types.strict_table import between, one_of, read
+from edgekit.units import parse_size
 
 FILES: Mapping[Format, str] = {
     "onnx-fp32": "model.fp32.onnx",
@@ -30,7 +31,9 @@ FILES: Mapping[Format, str] = {
 """What the file of each format is called."""
 
 IO = ("float", "int8")
-RANGES = ("minmax", "percentile", "mse")
+RANGES = ("minmax", "percentile", "mse", "entropy")
+EFFORTS = ("fast", "balanced", "thorough")
+BACKENDS = ("edgekit", "onnxruntime", "neural-compressor")
 BESIDE = "edgekit.toml"
 """Name of the recipe that is looked for in the model's own folder."""
 
@@ -94,9 +97,12 @@ class EvaluationSettings:
 
     Attributes:
         data: As `calibration.data`, with labels; "" for none.
+        metric: `module:function` or `file.py:function` of (outputs, label) that scores one sample, for example 1.0
+            when it is right; "" is top-1. Its mean, times 100, is counted in points.
     """
 
     data: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,14 +110,22 @@ class QuantizeSettings:
     """How the one quantized graph is made.
 
     Attributes:
+        effort: How far the accuracy ladder may climb: "fast" is the base rung alone, "balanced" adds the rungs with a
+            closed form, "thorough" those that search or learn.
+        backend: Who decides scales and integers: "edgekit", "onnxruntime" or "neural-compressor".
+        weight_bits: 8, or 4 for int4 weights and float activations: the smallest file.
         pair_safe: Choose weight scales such that no sum of two neighbouring products saturates 16 bits, so that the
             same table is right on x86 CPUs without VNNI.
         bias_correction: Take the mean error of each rounded weight back out of its bias.
-        range: How an activation's range follows from what was seen: "minmax", "percentile" or "mse".
+        range: How an activation's range follows from what was seen, before any rung: "minmax", "percentile", "mse" or
+            "entropy".
         weight_only: int8 weights, float activations.
         float_modules: Shell patterns of torch module paths that stay in float, for example "head.*".
     """
 
+    effort: str = "balanced"
+    backend: str = "edgekit"
+    weight_bits: int = 8
     pair_safe: bool = True
     bias_correction: bool = True
     range: str = "minmax"
@@ -119,7 +133,63 @@ class QuantizeSettings:
     float_modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        one_of("quantize.effort", self.effort, EFFORTS)
+        one_of("quantize.backend", self.backend, BACKENDS)
         one_of("quantize.range", self.range, RANGES)
+        if self.weight_bits not in (4, 8):
+            raise RecipeError(f"quantize.weight_bits must be 4 or 8, found {self.weight_bits}")
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """What the files have to reach; a limit that is not set asks for nothing.
+
+    The ladder stops at the first rung that meets all of them, and a run that misses one says so with its exit code.
+
+    Attributes:
+        max_drop: Largest loss of the metric against float on the same labelled samples, points (0..100).
+        min_sqnr: Smallest signal to quantization noise over all outputs, dB.
+        min_agreement: Smallest share of samples whose top-1 is the float model's, 0..1.
+        max_size: Largest size of a file, for example "5.2MB"; "" is unset.
+        max_latency_ratio: Largest time of the file for this machine's CPU, as a share of the float file's.
+        seconds: Wall time after which the ladder takes no further rung; 0 is no limit.
+    """
+
+    max_drop: float | None = None
+    min_sqnr: float | None = None
+    min_agreement: float | None = None
+    max_size: str = ""
+    max_latency_ratio: float | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("max_drop", 0.0, 100.0),
+            ("min_sqnr", -20.0, 200.0),
+            ("min_agreement", 0.0, 1.0),
+            ("max_latency_ratio", 0.01, 100.0),
+            ("seconds", 0.0, 1e7),
+        ):
+            limit = getattr(self, name)
+            if limit is not None:
+                between(f"budget.{name}", limit, low, high)
+        if self.max_size:
+            self.max_size_bytes()
+
+    def max_size_bytes(self) -> int | None:
+        """`max_size` in bytes, None when unset."""
+        if not self.max_size:
+            return None
+        try:
+            return parse_size(self.max_size)
+        except ValueError as error:
+            raise RecipeError(f"budget.max_size: {error}", hint="for example 5.2MB, 800kB or 4MiB") from error
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Names of the limits that are set."""
+        names = ("max_drop", "min_sqnr", "min_agreement", "max_size", "max_latency_ratio")
+        return tuple(name for name in names if getattr(self, name) not in (None, ""))
 
 
 @dataclass(frozen=True)
@@ -128,10 +198,12 @@ class EmitSettings:
 
     Attributes:
         formats: Names of `FORMATS`.
+        targets: Names of `edgekit.types.target.TARGETS`: the file that is right and fast for each is written besides.
         io: "float": inputs and outputs are float32 as in the model; "int8": as stored, scales in the metadata.
     """
 
     formats: tuple[str, ...] = FORMATS
+    targets: tuple[str, ...] = ()
     io: str = "float"
 
     def __post_init__(self) -> None:
@@ -172,6 +244,7 @@ class Recipe:
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     quantize: QuantizeSettings = field(default_factory=QuantizeSettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
     emit: EmitSettings = field(default_factory=EmitSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
 
@@ -189,8 +262,9 @@ class Recipe:
         return read(cls, table)
 
     def to_toml(self) -> str:
-        """Every setting, defaults included, so that a later default cannot change an old run."""
-        return tomli_w.dumps(asdict(self))
+        """Every setting, defaults included, so that a later default cannot change an old run; unset ones are absent."""
+        tables = {name: {k: v for k, v in table.items() if v is not None} for name, table in asdict(self).items()}
+        return tomli_w.dumps(tables)
 
     @classmethod
     def from_file(cls, path: Path) -> Recipe:
@@ -255,7 +329,11 @@ class Recipe:
             self,
             model=replace(self.model, factory=_moved(self.model.factory, move)),
             calibration=replace(self.calibration, data=_moved(self.calibration.data, move)),
-            evaluation=replace(self.evaluation, data=_moved(self.evaluation.data, move)),
+            evaluation=replace(
+                self.evaluation,
+                data=_moved(self.evaluation.data, move),
+                metric=_moved(self.evaluation.metric, move),
+            ),
         )
 
 

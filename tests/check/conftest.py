@@ -13,6 +13,7 @@ from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.shrink.quantization.quantize import quantize
 from edgekit.types.artifact import FORMATS
 from edgekit.types.graph import Graph, Node, Value
+from edgekit.types.plan import Plan
 from edgekit.types.recipe import FILES
 from edgekit.types.sample_set import SampleSet
 
@@ -68,9 +69,9 @@ def make_samples(count=24, *, seed=1, scale=1.0, labels=None):
     return SampleSet(np.arange(count), read, "normal noise", classes=labels)
 
 
-def quantize_graph(graph, samples, **settings):
+def quantize_graph(graph, samples, plan=None):
     session = ReferenceSession(as_float(graph), taps=observed_values(graph))
-    return quantize(graph, observe(session, graph, samples), **settings)
+    return quantize(graph, observe(session, graph, samples), plan)
 
 
 def write_files(quantized, folder, formats=FORMATS, *, io="float"):
@@ -112,7 +113,7 @@ def rewrite(tmp_path):
 def loud_net(tmp_path):
     """Neighbouring weights as large, and inputs as high, as they get: what 16-bit pair sums cannot hold."""
 
-    def build(*, pair_safe):
+    def build(scheme):
         graph = make_graph()
         loud = {**graph.constants, "w1": np.abs(graph.constants["w1"]) * 0 + 0.5, "b1": graph.constants["b1"] - 12.0}
         graph = replace(graph, constants=loud)
@@ -122,8 +123,8 @@ def loud_net(tmp_path):
             return {"image": np.clip(np.abs(quiet.read(position)["image"]), 0, 1) ** 0.1}
 
         samples = SampleSet(quiet.positions, read, "bright noise")
-        quantized = quantize_graph(graph, samples, pair_safe=pair_safe)
-        folder = tmp_path / f"pair_safe_{pair_safe}"
+        quantized = quantize_graph(graph, samples, Plan(scheme=scheme))
+        folder = tmp_path / scheme
         folder.mkdir()
         return SmallNet(quantized, samples, write_files(quantized, folder, ("onnx-fp32", "onnx-int8", "onnx-x86")))
 

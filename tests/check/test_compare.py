@@ -152,7 +152,7 @@ def test_islands_are_told(island_net):
 
 @pytest.mark.skipif(not describe_machine().saturates_pairs, reason="this CPU sums int8 products without saturating")
 def test_saturation_is_found_on_this_cpu_and_cured_by_pair_safe_weights(loud_net):
-    risky, safe = run(loud_net(pair_safe=False)), run(loud_net(pair_safe=True))
+    risky, safe = run(loud_net("full")), run(loud_net("pair-safe"))
     (finding, *_) = [finding for finding in risky.findings if finding.code == "saturation"]
     assert "VNNI" in finding.message
     assert "saturation" not in codes(safe)

@@ -10,7 +10,8 @@ from edgekit.shrink.quantization.histogram import Histogram, mse_range, percenti
 from edgekit.shrink.quantization.masks import mask_ranges
 from edgekit.shrink.quantization.ties import Ties, float_activations
 from edgekit.types.operators import Rule
-from edgekit.types.qparams import QParams, choose_activation
+from edgekit.types.plan import Plan
+from edgekit.types.qparams import QParams, choose_activation, choose_symmetric
 
 UNIT = QParams(np.float32(1 / 256), np.int32(-128))  # type: ignore[arg-type]
 SYMMETRIC_UNIT = QParams(np.float32(1 / 128), np.int32(0))  # type: ignore[arg-type]
@@ -21,7 +22,7 @@ LARGEST_MULTIPLIER = 128.0
 
 
 def choose_activations(
-    ties: Ties, histograms: Mapping[str, Histogram], islands: Collection[str], *, method: str
+    ties: Ties, histograms: Mapping[str, Histogram], islands: Collection[str], plan: Plan
 ) -> dict[str, QParams]:
     """QParams for every value and constant operand that an int8 node reads or writes.
 
@@ -29,7 +30,7 @@ def choose_activations(
         ties: The graph and its groups.
         histograms: Observed values of the float model.
         islands: Names of the float nodes.
-        method: "minmax", "percentile" or "mse".
+        plan: Its method, ranges and whether they are symmetric.
 
     Returns:
         name -> per-tensor int8 QParams.
@@ -40,21 +41,24 @@ def choose_activations(
     ranges: dict[str, tuple[float, float]] = {}
     for name in dict.fromkeys(names):
         group = ties.groups[name]
-        low, high = masks[name] if name in masks else _range(ties, histograms, name, method)
+        low, high = masks[name] if name in masks else _range(ties, histograms, name, plan)
         before = ranges.get(group, (low, high))
         ranges[group] = (min(low, before[0]), max(high, before[1]))
-    params = {group: _params(ties, group, *ends) for group, ends in ranges.items()}
+    params = {group: _params(ties, group, *ends, symmetric=plan.symmetric) for group, ends in ranges.items()}
     chosen = {name: params[ties.groups[name]] for name in names}
     return _bounded_multipliers(ties, islands, chosen)
 
 
-def _range(ties: Ties, histograms: Mapping[str, Histogram], name: str, method: str) -> tuple[float, float]:
+def _range(ties: Ties, histograms: Mapping[str, Histogram], name: str, plan: Plan) -> tuple[float, float]:
     if name in ties.graph.constants:
         return _constant_range(ties, name)
-    histogram = histograms[ties.copies.get(name, name)]
-    if method == "percentile":
+    source = ties.copies.get(name, name)
+    if source in plan.ranges:
+        return plan.ranges[source]
+    histogram = histograms[source]
+    if plan.method == "percentile":
         return percentile_range(histogram, PERCENTILE)
-    if method == "mse":
+    if plan.method == "mse":
         return mse_range(histogram)
     return histogram.low, histogram.high
 
@@ -68,7 +72,9 @@ def _constant_range(ties: Ties, name: str) -> tuple[float, float]:
     return float(constant.min()), float(constant.max())
 
 
-def _params(ties: Ties, group: str, low: float, high: float) -> QParams:
+def _params(ties: Ties, group: str, low: float, high: float, *, symmetric: bool) -> QParams:
+    if symmetric:
+        return choose_symmetric(max(abs(low), abs(high)))
     rule = ties.fixed.get(group)
     if rule is Rule.UNIT:
         return UNIT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -14,11 +14,13 @@ FOLLOWERS = ("Add", "Sub", "Mul", "Clip", "Requantize")
 """Free-scale operators that gain nothing from int8 on their own; tied operators follow too."""
 
 
-def float_islands(graph: Graph, *, float_modules: Sequence[str] = ()) -> dict[str, str]:
+def float_islands(
+    graph: Graph, *, float_modules: Sequence[str] = (), float_nodes: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Nodes that stay float.
 
     1. An operator with no int8 form in the dialect.
-    2. A node whose torch module the recipe keeps in float (shell patterns: "head.*").
+    2. A node that the plan keeps in float, or whose torch module the recipe does (shell patterns: "head.*").
     3. A weight that is not a constant.
     4. A movement or elementwise node all of whose neighbours are float: int8 there would only add two conversions.
 
@@ -27,7 +29,7 @@ def float_islands(graph: Graph, *, float_modules: Sequence[str] = ()) -> dict[st
     """
     islands: dict[str, str] = {}
     for node in graph.nodes:
-        reason = _own_reason(graph, node, float_modules)
+        reason = _own_reason(graph, node, float_modules) or (float_nodes or {}).get(node.name, "")
         if reason:
             islands[node.name] = reason
     changed = True

@@ -17,6 +17,7 @@ from edgekit.shrink.quantization.ties import tie
 from edgekit.shrink.quantization.weights import bias_floor, choose_weight, round_weight
 from edgekit.types.graph import Graph, Node, QuantizedGraph
 from edgekit.types.operators import Role, role
+from edgekit.types.plan import Plan
 from edgekit.types.qparams import Array, QParams
 
 SMALLEST_MULTIPLIER = 2.0**-24
@@ -26,46 +27,43 @@ SMALLEST_MULTIPLIER = 2.0**-24
 def quantize(
     graph: Graph,
     histograms: Mapping[str, Histogram],
-    *,
-    method: str = "minmax",
-    pair_safe: bool = True,
-    correct_bias: bool = True,
-    float_modules: Sequence[str] = (),
+    plan: Plan | None = None,
 ) -> QuantizedGraph:
     """Decide every scale, zero point and integer.
 
     1. Islands: which nodes stay float, and why.
     2. Ties: which values share a scale; Requantize is inserted where they cannot.
     3. Activations: asymmetric int8 from the observed ranges.
-    4. Weights: per-channel symmetric int8, widened for pair-safety and for biases that would overflow.
+    4. Weights: as the plan has them, else per-channel symmetric int8, rounded to nearest; scales are widened for
+       pair-safety and for biases that would overflow.
     5. Biases: int32, corrected for the mean error of step 4.
 
     Args:
         graph: Simplified float graph.
         histograms: What `observe` returned for it.
-        method: How a range is taken from a histogram: "minmax", "percentile" or "mse".
-        pair_safe: Choose weights that 16-bit pair sums cannot saturate.
-        correct_bias: Apply closed-form bias correction.
-        float_modules: Shell patterns of torch modules to keep in float.
+        plan: How to; None is the default plan.
 
     Returns:
         The QuantizedGraph every file is written from.
     """
+    plan = plan or Plan()
+    if plan.weight_only:
+        return quantize_weights(graph)
     graph = separate_roles(graph)
-    islands = float_islands(graph, float_modules=float_modules)
+    islands = float_islands(graph, float_modules=plan.float_modules, float_nodes=plan.float_nodes)
     ties = tie(graph, islands)
-    qparams = choose_activations(ties, histograms, islands, method=method)
+    qparams = choose_activations(ties, histograms, islands, plan)
     graph = ties.graph
     integers = {
         name: params.quantize(graph.constants[name]) for name, params in qparams.items() if name in graph.constants
     }
-    table = _Table(graph, qparams, integers, pair_safe=pair_safe)
+    table = _Table(graph, qparams, integers, plan)
     nodes = []
     for node in graph.nodes:
         if node.name in islands or not _has_weight(node):
             nodes.append(node)
         elif node.op in LINEAR:
-            mean = histograms[_observed(ties.copies, node.inputs[0])].channel_mean if correct_bias else None
+            mean = histograms[_observed(ties.copies, node.inputs[0])].channel_mean if plan.correct_bias else None
             nodes.append(table.add_linear(node, mean))
         else:
             table.add_weight(node)
@@ -80,7 +78,7 @@ def quantize_weights(graph: Graph, *, reason: str = "weight-only int8") -> Quant
     Needs no data. The file shrinks as with full int8; the arithmetic, and so the speed, stays that of float.
     """
     graph = separate_roles(graph)
-    table = _Table(graph, {}, {}, pair_safe=False)
+    table = _Table(graph, {}, {}, Plan(scheme="full"))
     for node in graph.nodes:
         if node.op in LINEAR and node.inputs[1] in graph.constants:
             table.add_weight(node)
@@ -105,21 +103,21 @@ def _observed(copies: Mapping[str, str], name: str) -> str:
 class _Table:
     """The table under construction: weights and biases are added node by node."""
 
-    def __init__(
-        self, graph: Graph, qparams: dict[str, QParams], integers: dict[str, Array], *, pair_safe: bool
-    ) -> None:
+    def __init__(self, graph: Graph, qparams: dict[str, QParams], integers: dict[str, Array], plan: Plan) -> None:
         self.graph = graph
         self.qparams = qparams
         self.integers = integers
         self.constants = dict(graph.constants)
-        self._pair_safe = pair_safe
+        self._plan = plan
 
     def add_weight(self, node: Node, floor: Array | None = None) -> None:
         """Choose the scale and integers of the node's weight, once however many nodes read it."""
         name = node.inputs[1]
-        if name not in self.integers:
+        if name in self._plan.weights:
+            self.qparams[name], self.integers[name] = self._plan.weights[name].params, self._plan.weights[name].integers
+        elif name not in self.integers:
             weight = self.constants[name]
-            params = choose_weight(self.graph, node, weight, pair_safe=self._pair_safe, floor=floor)
+            params = choose_weight(self.graph, node, weight, scheme=self._plan.scheme, floor=floor)
             self.qparams[name] = params
             self.integers[name] = round_weight(weight, params)
 

@@ -15,10 +15,13 @@ import numpy as np
 from edgekit.errors import ModelLoadError
 from edgekit.types.graph import Graph, Node
 from edgekit.types.operators import Role, role
+from edgekit.types.plan import WeightScheme
 from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
 
 PAIR_LIMIT = 127.9
 """Largest real |w1| + |w2| in steps: two roundings add at most 1, so the integers sum to 128 at most."""
+SEVEN_BIT_LIMIT = 63
+"""Largest integer of the "7-bit" scheme: two of them times 255 stay below 2^15."""
 BIAS_LIMIT = 2.0**30
 """Largest |bias| in int32 steps; half the range stays for the accumulated products."""
 SMALLEST_SCALE = 1e-10
@@ -60,14 +63,17 @@ def _is_finite(array: Array) -> bool:
     return array.size == 0 or bool(np.isfinite([array.min(), array.max()]).all())
 
 
-def choose_weight(graph: Graph, node: Node, weight: Array, *, pair_safe: bool, floor: Array | None = None) -> QParams:
+def choose_weight(
+    graph: Graph, node: Node, weight: Array, *, scheme: WeightScheme = "pair-safe", floor: Array | None = None
+) -> QParams:
     """Scale of one weight tensor.
 
     Args:
         graph: Gives the geometry.
         node: The node that reads it.
         weight: float32, in the dialect's layout for the operator.
-        pair_safe: Widen scales so that 16-bit pair sums cannot saturate.
+        scheme: "pair-safe" widens scales so that 16-bit pair sums cannot saturate; "7-bit" leaves half the range
+            unused, which has the same effect everywhere.
         floor: Smallest scale each channel may have (so that its bias fits int32, say), shape (C,), or None.
 
     Returns:
@@ -75,9 +81,9 @@ def choose_weight(graph: Graph, node: Node, weight: Array, *, pair_safe: bool, f
     """
     axis = channel_axis(node)
     rows = _rows(weight, axis)
-    scale = np.abs(rows).max(axis=1) / WEIGHT_LIMIT
-    if pair_safe and _packs_pairs(graph, node):
-        scale = np.maximum(scale, _largest_pair(_in_packing_order(node, weight)) / PAIR_LIMIT)
+    scale = np.abs(rows).max(axis=1) / (SEVEN_BIT_LIMIT if scheme == "7-bit" else WEIGHT_LIMIT)
+    if scheme == "pair-safe" and packs_pairs(graph, node):
+        scale = np.maximum(scale, _largest_pair(in_packing_order(node, weight)) / PAIR_LIMIT)
     if floor is not None:
         scale = np.maximum(scale, floor if axis is not None else floor.max())
     scale = np.maximum(scale, SMALLEST_SCALE).astype(np.float32)
@@ -102,7 +108,7 @@ def _rows(weight: Array, axis: int | None) -> Array:
     return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
 
 
-def _packs_pairs(graph: Graph, node: Node) -> bool:
+def packs_pairs(graph: Graph, node: Node) -> bool:
     """Whether the kernel is a matrix product over K (Gemm, dense or grouped Conv), not a plain depthwise one."""
     if node.op == "Gemm":
         return True
@@ -112,7 +118,7 @@ def _packs_pairs(graph: Graph, node: Node) -> bool:
     return not (per_group == 1 and outputs == node.attributes["group"])
 
 
-def _in_packing_order(node: Node, weight: Array) -> Array:
+def in_packing_order(node: Node, weight: Array) -> Array:
     """(O, K) with K in the order the kernel multiplies it."""
     if node.op == "Conv":
         return np.moveaxis(weight, 1, -1).reshape(weight.shape[0], -1)

@@ -9,6 +9,7 @@ from edgekit.shrink.quantization.islands import float_islands, refuse_unmatched
 from edgekit.shrink.quantization.observe import observe
 from edgekit.shrink.quantization.quantize import quantize, quantize_weights
 from edgekit.types.graph import Node
+from edgekit.types.plan import Plan
 from tests.shrink.quantization.graphs import CONV, histograms, make, two_branches, weights
 
 
@@ -26,7 +27,7 @@ def test_every_float_tensor_of_an_int8_node_has_qparams_and_every_weight_integer
 
 def test_a_node_kept_by_the_recipe_stays_float_with_its_reason():
     graph = two_branches(joined="Add")
-    quantized = quantize(graph, histograms(graph, {}), float_modules=("net.le*",))
+    quantized = quantize(graph, histograms(graph, {}), Plan(float_modules=("net.le*",)))
     assert quantized.islands == {"left": "kept in float by the recipe"}
     assert "w1" not in quantized.integers
     assert "l" in quantized.qparams  # the Add reads it as integers
@@ -142,7 +143,7 @@ def test_bias_correction_takes_the_mean_error_out():
         seen["y"].update(sample[None] @ weight.T)
 
     def mean_error(*, correct_bias):
-        quantized = quantize(graph, seen, correct_bias=correct_bias)
+        quantized = quantize(graph, seen, Plan(correct_bias=correct_bias))
         session = ReferenceSession(quantized)
         found = np.concatenate([session.run({"x": sample[None]})["y"] for sample in samples])
         return np.abs((found - samples @ weight.T).mean(axis=0)).mean() / float(quantized.qparams["y"].scale)

@@ -3,13 +3,14 @@ import dataclasses
 from edgekit.shrink.quantization.activations import UNIT, choose_activations
 from edgekit.shrink.quantization.ties import tie
 from edgekit.types.graph import Node
+from edgekit.types.plan import Plan
 from edgekit.types.qparams import same
 from tests.shrink.quantization.graphs import INF, histograms, make, two_branches
 
 
 def choose(graph, ranges):
     ties = tie(graph, ())
-    return ties.graph, choose_activations(ties, histograms(graph, ranges), (), method="minmax")
+    return ties.graph, choose_activations(ties, histograms(graph, ranges), (), Plan())
 
 
 def test_concat_of_like_origins_shares_one_scale_without_a_requantize():

@@ -20,7 +20,7 @@ def test_no_pair_of_neighbours_can_saturate_sixteen_bits(seed, channels, depth, 
     shape = (channels, depth) if op == "Gemm" else (channels, depth, 3, 3)
     weight = np.random.default_rng(seed).standard_t(2, size=shape).astype(np.float32)
     graph, node = linear(op, weight, **({} if op == "Gemm" else CONV))
-    params = choose_weight(graph, node, weight, pair_safe=True)
+    params = choose_weight(graph, node, weight, scheme="pair-safe")
     integers = round_weight(weight, params).astype(int)
     if op == "Conv" and depth == 1:
         return  # depthwise kernels do not add pairs
@@ -35,7 +35,7 @@ def test_no_pair_of_neighbours_can_saturate_sixteen_bits(seed, channels, depth, 
 def test_rounding_error_is_at_most_half_a_step_and_127_is_never_passed(seed):
     weight = weights(seed, 5, 7)
     graph, node = linear("Gemm", weight)
-    params = choose_weight(graph, node, weight, pair_safe=True)
+    params = choose_weight(graph, node, weight, scheme="pair-safe")
     integers = round_weight(weight, params)
     error = np.abs(params.dequantize(integers) - weight)
     assert (error <= params.scale[:, None] / 2 * 1.0001).all()
@@ -45,8 +45,8 @@ def test_rounding_error_is_at_most_half_a_step_and_127_is_never_passed(seed):
 def test_pair_safety_widens_only_the_channels_that_need_it():
     weight = np.float32([[1.0, 1.0, 0.0], [1.0, -1.0, 0.5]])
     graph, node = linear("Gemm", weight)
-    plain = choose_weight(graph, node, weight, pair_safe=False).scale
-    safe = choose_weight(graph, node, weight, pair_safe=True).scale
+    plain = choose_weight(graph, node, weight, scheme="full").scale
+    safe = choose_weight(graph, node, weight, scheme="pair-safe").scale
     np.testing.assert_allclose(plain, [1 / 127, 1 / 127], rtol=1e-6)
     np.testing.assert_allclose(safe, [2 / 127.9, 1 / 127], rtol=1e-6)
 
@@ -54,7 +54,7 @@ def test_pair_safety_widens_only_the_channels_that_need_it():
 def test_a_dead_channel_gets_a_positive_scale_and_zero_integers():
     weight = np.float32([[0.0, 0.0], [1.0, 0.5]])
     graph, node = linear("Gemm", weight)
-    params = choose_weight(graph, node, weight, pair_safe=True)
+    params = choose_weight(graph, node, weight, scheme="pair-safe")
     assert (params.scale > 0).all()
     assert not round_weight(weight, params)[0].any()
 
@@ -63,14 +63,14 @@ def test_a_large_bias_widens_the_scale_until_it_fits_int32():
     weight = np.float32([[1e-7, -1e-7]])
     graph, node = linear("Gemm", weight)
     floor = bias_floor(np.float32([50.0]), input_scale=1e-3)
-    params = choose_weight(graph, node, weight, pair_safe=True, floor=floor)
+    params = choose_weight(graph, node, weight, scheme="pair-safe", floor=floor)
     assert 50.0 / (1e-3 * float(params.scale[0])) == pytest.approx(2.0**30, rel=1e-6)
 
 
 def test_grouped_transposed_convolution_has_one_scale():
     weight = weights(0, 4, 2, 3, 3)
     graph, node = linear("ConvTranspose", weight, **{**CONV, "group": 2, "output_padding": (0, 0)})
-    assert choose_weight(graph, node, weight, pair_safe=True).axis is None
+    assert choose_weight(graph, node, weight, scheme="pair-safe").axis is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -1,0 +1,59 @@
+"""Plan: everything the quantizer is told besides the graph and what was observed.
+
+A rung of the accuracy ladder takes a plan and proposes another; importing a file that was quantized elsewhere is a
+plan too. So there is one quantizer, and what decided a file can be read off one value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from edgekit.types.qparams import Array, QParams
+
+WeightScheme = Literal["pair-safe", "full", "7-bit"]
+"""How much of int8 a weight uses: scales widened until no 16-bit pair sum saturates; all of +-127; +-63."""
+
+WEIGHT_SCHEMES: tuple[WeightScheme, ...] = get_args(WeightScheme)
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """One weight tensor, decided.
+
+    Attributes:
+        params: Its scale, zero point 0.
+        integers: int8 of the weight's shape, within the limit of the scheme it was made for.
+    """
+
+    params: QParams
+    integers: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How to quantize.
+
+    Attributes:
+        method: How an activation's range follows from its histogram, where `ranges` does not name it: "minmax",
+            "percentile", "mse" or "entropy".
+        ranges: value name -> real (low, high) to use instead. A tie group spans the ranges of its members.
+        symmetric: Activations are int8 with zero point 0 (TensorRT), ranges widened to (-m, m).
+        scheme: How much of int8 the weights use.
+        correct_bias: Take the mean error of each rounded weight back out of its bias.
+        weights: weight name -> scale and integers decided beforehand (Hessian or adaptive rounding).
+        float_nodes: node name -> why it computes in float.
+        float_modules: Shell patterns of torch modules that compute in float.
+        weight_only: int8 weights, float activations; nothing else of the plan counts then.
+    """
+
+    method: str = "minmax"
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    symmetric: bool = False
+    scheme: WeightScheme = "pair-safe"
+    correct_bias: bool = True
+    weights: Mapping[str, Weight] = field(default_factory=dict)
+    float_nodes: Mapping[str, str] = field(default_factory=dict)
+    float_modules: tuple[str, ...] = ()
+    weight_only: bool = False
