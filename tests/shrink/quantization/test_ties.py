@@ -67,6 +67,6 @@ def test_islands_get_no_scale_unless_an_int8_node_touches_the_value():
         values={**graph.values, "z": dataclasses.replace(graph.values["y"], name="z")},
     )
     ties = tie(graph, ("e",))
-    params = choose_activations(ties, histograms(graph, {}), ("e",), method="minmax")
+    params = choose_activations(ties, histograms(graph, {}), ("e",), Plan())
     assert "y" in params
     assert "z" not in params
