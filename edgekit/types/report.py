@@ -19,6 +19,7 @@ import numpy as np
 from edgekit.types.artifact import FLOAT, Artifact
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import QuantizedGraph
+from edgekit.types.ladder import Judgement, LadderReport
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.spec import TensorSpec
 
@@ -356,6 +357,8 @@ class Report:
         findings: What the stages before the check noticed.
         preprocessing: How an image becomes the input, when the calibration set was images.
         seconds: stage -> wall time.
+        ladder: How the quantized graph was arrived at; None where there was nothing to choose.
+        judgements: Every limit of the budget held against every file it concerns.
     """
 
     version: str
@@ -367,6 +370,13 @@ class Report:
     findings: tuple[Finding, ...] = ()
     preprocessing: Preprocessing | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    ladder: LadderReport | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Judgement, ...]:
+        """Limits of the budget that a file does not keep."""
+        return tuple(judgement for judgement in self.judgements if not judgement.met)
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
