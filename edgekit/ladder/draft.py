@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,7 @@ class Evidence:
         workdir: For temporary files.
         progress: Who watches.
         seed: Of every random choice.
+        deadline: `time.monotonic()` after which nothing new is begun; inf without a time budget.
     """
 
     samples: Samples
@@ -66,6 +68,7 @@ class Evidence:
     workdir: Path
     progress: Progress = dataclasses.field(default_factory=Silent)
     seed: int = 0
+    deadline: float = math.inf
 
     def open_float(self, graph: Graph) -> OrtSession:
         """A session of the float graph with every observed value tapped."""
