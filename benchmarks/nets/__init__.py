@@ -1,0 +1,1 @@
+"""The nets of the race, each as one float ONNX file that every tool starts from."""
