@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit import digest
-from edgekit.emit.retarget import to_uint8
+from edgekit.emit.retarget import to_explicit, to_static_uint8, to_uint8
 from edgekit.plugins import Family
 from edgekit.types.artifact import Artifact, Format, parts_of
 from edgekit.types.graph import Graph, QuantizedGraph
@@ -38,15 +38,36 @@ EXPORTERS: Family[Exporter] = Family(
         "onnx-x86": "edgekit.emit.onnx_qdq:write",
         "onnx-qop": "edgekit.emit.onnx_qop:write",
         "tflite-int8": "edgekit.emit.tflite.export:write",
+        "onnx-vnni": "edgekit.emit.onnx_qdq:write",
+        "onnx-arm": "edgekit.emit.onnx_qdq:write",
+        "onnx-qnn": "edgekit.emit.onnx_qdq:write",
+        "onnx-tensorrt": "edgekit.emit.onnx_qdq:write",
+        "onnx-host": "edgekit.emit.onnx_qdq:write",
     },
 )
 
-RETARGETS: Mapping[str, Callable[[QuantizedGraph], QuantizedGraph]] = {"onnx-x86": to_uint8}
-"""format -> lossless rewrite of the table before it is written."""
+Retarget = Callable[[QuantizedGraph], QuantizedGraph]
+
+RETARGETS: Mapping[str, Retarget] = {
+    "onnx-x86": to_uint8,
+    "onnx-vnni": to_uint8,
+    "onnx-qnn": to_static_uint8,
+    "onnx-tensorrt": to_explicit,
+    "onnx-host": to_uint8,
+}
+"""format -> rewrite of the table before it is written."""
+FLOAT_BORDERS = frozenset({"onnx-fp32", "onnx-tensorrt"})
+"""Formats that take and give floats whatever was asked: TensorRT's explicit mode starts at a QuantizeLinear."""
 
 
 def emit(
-    quantized: QuantizedGraph, path: Path, *, format: Format, io: str = "float", metadata: Mapping[str, str]
+    quantized: QuantizedGraph,
+    path: Path,
+    *,
+    format: Format,
+    io: str = "float",
+    metadata: Mapping[str, str],
+    retarget: Retarget | None = None,
 ) -> Artifact:
     """Write one file and describe it.
 
@@ -54,18 +75,21 @@ def emit(
         quantized: What every file is made from.
         path: Target file.
         format: Name in `EXPORTERS`.
-        io: "float" or "int8"; the float file ignores it.
+        io: "float" or "int8"; the formats in `FLOAT_BORDERS` ignore it.
         metadata: Strings to keep in the file.
+        retarget: Rewrite of the table instead of the format's own.
 
     Raises:
         InputError: No exporter of that name.
         UnsupportedOpError: The format cannot hold some operator.
         StorageError: The file cannot be written.
     """
-    if format in RETARGETS:
-        quantized = RETARGETS[format](quantized)
+    rewrite = retarget or RETARGETS.get(format)
+    if rewrite is not None:
+        quantized = rewrite(quantized)
+    io = "float" if format in FLOAT_BORDERS else io
     EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
-    integer = io == "int8" and format != "onnx-fp32"
+    integer = io == "int8"
     parts = parts_of(path)  # external data is counted in: without it the file says nothing about the weights
     return Artifact(
         path=path,

@@ -73,7 +73,7 @@ class QdqWriter:
         ):
             self._write_gemm_of_rows(node)
             return
-        if node.op == "Requantize":
+        if node.op == "Requantize" and node.outputs[0] in self.quantized.qparams:
             self.write_quantize(node.outputs[0], self.float_name(node.inputs[0]))
             return
         inputs = [self.operand(node, slot) for slot in range(len(node.inputs))]
@@ -218,11 +218,11 @@ class QdqWriter:
 
     def _requantized(self, source: str, name: str, node: Node) -> str:
         """The same floats after a trip through the integers of `name`, where fusions of int8 nodes want to see it."""
-        if not self.quantized.is_int8(node):
+        params = self.quantized.qparams.get(name)
+        if params is None or not self.quantized.is_int8(node):
             return source
-        scale, zero = self.parameters(self.quantized.qparams[name])
-        self.builder.node("QuantizeLinear", [source, scale, zero], [f"{source}.q"])
-        return self._dequantize(f"{source}.q", self.quantized.qparams[name])
+        self.builder.node("QuantizeLinear", [source, *self.parameters(params)], [f"{source}.q"])
+        return self._dequantize(f"{source}.q", params)
 
 
 def saturates_like(params: QParams, clamp: tuple[float, float]) -> bool:

@@ -13,6 +13,7 @@ import onnxruntime
 from edgekit.errors import InputError, ModelLoadError
 from edgekit.types.qparams import Array
 from edgekit.types.spec import TensorSpec
+from edgekit.types.target import SESSION_KEY, SESSION_OPTIONS
 
 onnxruntime.set_default_logger_severity(4)
 
@@ -56,7 +57,7 @@ class OrtSession:
 
 
 def open_onnx(path: Path, *, taps: Sequence[str] = (), threads: int = 1, optimize: bool = True) -> OrtSession:
-    """Load an .onnx file on the CPU provider.
+    """Load an .onnx file on the CPU provider, with the session options that its metadata asks for.
 
     Args:
         path: The file; external data is looked for beside it.
@@ -76,9 +77,29 @@ def open_onnx(path: Path, *, taps: Sequence[str] = (), threads: int = 1, optimiz
         else:
             source = str(path)
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        wanted = session_entries(session.get_modelmeta().custom_metadata_map)
+        if wanted:
+            for key, value in wanted.items():
+                options.add_session_config_entry(key, value)
+            session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # see OrtSession.run
         raise ModelLoadError(f"ONNX Runtime cannot load {path.name}: {_first_line(error)}") from error
     return OrtSession(session, [tap for tap in taps if tap in {info.name for info in session.get_outputs()}])
+
+
+def session_entries(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The session options a file asks for under "edgekit.session", those that are known and harmless.
+
+    >>> session_entries({"edgekit.session": '{"session.x64quantprecision": "1", "session.use_env_allocators": "1"}'})
+    {'session.x64quantprecision': '1'}
+    """
+    try:
+        asked = json.loads(metadata.get(SESSION_KEY, "{}"))
+    except ValueError:
+        return {}
+    if not isinstance(asked, dict):
+        return {}
+    return {key: value for key, value in asked.items() if value in SESSION_OPTIONS.get(key, ())}
 
 
 def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptions:

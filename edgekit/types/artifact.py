@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from edgekit.types.spec import TensorSpec
 
-Format = Literal["onnx-fp32", "onnx-int8", "onnx-x86", "onnx-qop", "tflite-int8"]
-"""What a file is: float ONNX, canonical QDQ, QDQ for x86 CPUs, QOperator, TFLite."""
+Format = Literal[
+    "onnx-fp32",
+    "onnx-int8",
+    "onnx-x86",
+    "onnx-qop",
+    "tflite-int8",
+    "onnx-vnni",
+    "onnx-arm",
+    "onnx-qnn",
+    "onnx-tensorrt",
+    "onnx-host",
+]
+"""What a file is: float ONNX, canonical QDQ, QDQ for x86 CPUs, QOperator, TFLite; and those of single targets."""
 
-FORMATS: tuple[Format, ...] = get_args(Format)
+FORMATS: tuple[Format, ...] = ("onnx-fp32", "onnx-int8", "onnx-x86", "onnx-qop", "tflite-int8")
+"""What `emit.formats` may name, and is when nothing is said; the others are written for their target alone."""
 FLOAT: Format = "onnx-fp32"
 """The float file that every int8 file is measured against."""
 

@@ -27,6 +27,11 @@ FILES: Mapping[Format, str] = {
     "onnx-x86": "model.x86.int8.onnx",
     "onnx-qop": "model.qop.int8.onnx",
     "tflite-int8": "model.int8.tflite",
+    "onnx-vnni": "model.vnni.int8.onnx",
+    "onnx-arm": "model.arm.int8.onnx",
+    "onnx-qnn": "model.qnn.int8.onnx",
+    "onnx-tensorrt": "model.tensorrt.int8.onnx",
+    "onnx-host": "model.host.int8.onnx",
 }
 """What the file of each format is called."""
 

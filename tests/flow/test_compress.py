@@ -20,6 +20,7 @@ from edgekit.digest import of_file
 from edgekit.report.json_report import load_schema
 from edgekit.runtime.litert import open_tflite
 from edgekit.runtime.ort import open_onnx
+from edgekit.types.artifact import FORMATS
 from edgekit.types.recipe import FILES, CheckSettings, Recipe
 from tests.flow.trained import QUICK, Project, compress, pictures
 from tests.report.test_json_report import violations
@@ -69,7 +70,7 @@ def top1(path: Path, images: np.ndarray) -> np.ndarray:
 
 
 def test_all_files_are_there_and_nothing_else(full: Run) -> None:
-    assert {path.name for path in full.out.iterdir()} == {*FILES.values(), *REPORTS}
+    assert {path.name for path in full.out.iterdir()} == {*(FILES[name] for name in FORMATS), *REPORTS}
     assert not [path for path in full.out.parent.iterdir() if path.name.startswith(".")]
 
 
@@ -162,7 +163,7 @@ def test_the_recipe_runs_again_to_the_same_bytes(full: Run, project: Project, mo
     monkeypatch.chdir("/")
     again = project.new("again")
     assert compress(project.path("net.pt2"), "--recipe", full.out / "recipe.toml", "--out", again) == 0
-    for name in FILES.values():
+    for name in (FILES[format] for format in FORMATS):
         assert of_file(again / name) == of_file(full.out / name), name
 
 
@@ -294,7 +295,7 @@ def test_unicode_and_spaces_in_every_path(project: Project, full: Run, tmp_path:
     (folder / "x y.npz").write_bytes((project.root / "x.npz").read_bytes())
     out = folder / "aus gabe ü"
     assert compress(folder / "nétz 1.onnx", "--calibration", folder / "x y.npz", "--out", out) == 0
-    assert {path.name for path in out.iterdir()} == {*FILES.values(), *REPORTS}
+    assert {path.name for path in out.iterdir()} == {*(FILES[name] for name in FORMATS), *REPORTS}
     again = folder / "noch einmal"
     assert compress(folder / "nétz 1.onnx", "--recipe", out / "recipe.toml", "--out", again) == 0
     assert of_file(again / FILES["tflite-int8"]) == of_file(out / FILES["tflite-int8"])

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import RecipeError
-from edgekit.types.artifact import FORMATS
+from edgekit.types.artifact import FORMATS, Format
 from edgekit.types.recipe import (
     FILES,
     IO,
@@ -64,7 +65,8 @@ def test_an_empty_text_is_the_default_recipe() -> None:
 
 
 def test_every_format_has_a_file_name() -> None:
-    assert tuple(FILES) == FORMATS
+    assert set(FILES) == set(get_args(Format))
+    assert tuple(FILES)[: len(FORMATS)] == FORMATS
     assert len(set(FILES.values())) == len(FILES)
 
 
