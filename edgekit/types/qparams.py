@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+RANGES = {
+    "int4": (-8, 7),
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+    "int32": (-(2**31), 2**31 - 1),
+}
+STORAGE = {"int4": "int8"}
+"""numpy dtype of the integers where numpy has none of the name; packing two into a byte is the emitters' business."""
 WEIGHT_LIMIT = 127
 """Weights use [-127, 127]: symmetric, so that negating one never overflows."""
 
@@ -23,16 +31,20 @@ class QParams:
     """Scale and zero point of one tensor.
 
     Attributes:
-        scale: float32, shape () per tensor or (C,) per channel, strictly positive.
+        scale: float32, shape () per tensor or (C,) per channel, strictly positive. In blocks: the tensor's own shape,
+            with size / block along `axis`.
         zero_point: int32, same shape as `scale`.
-        dtype: "int8", "uint8", "int16" or "int32".
-        axis: Channel axis when per channel, else None.
+        dtype: "int4", "int8", "uint8", "int16" or "int32".
+        axis: Channel axis when per channel, blocked axis when in blocks, else None.
+        block: Neighbours along `axis` that share a scale (ONNX DequantizeLinear, opset 21: `block_size`), a divisor of
+            the axis; 0 when not in blocks.
     """
 
     scale: Array
     zero_point: Array
     dtype: str = "int8"
     axis: int | None = None
+    block: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", np.asarray(self.scale, np.float32))
@@ -41,6 +53,8 @@ class QParams:
             raise ValueError(f"scales must be finite and positive, found {self.scale!r}")
         if self.scale.shape != self.zero_point.shape or (self.axis is None) != (self.scale.ndim == 0):
             raise ValueError(f"shape mismatch: scale {self.scale.shape}, axis {self.axis}")
+        if self.block < 0 or (self.block == 0 and self.scale.ndim > 1) or (self.block and self.axis is None):
+            raise ValueError(f"shape mismatch: scale {self.scale.shape}, blocks of {self.block}, axis {self.axis}")
 
     @property
     def low(self) -> float:
@@ -53,9 +67,11 @@ class QParams:
         return float((RANGES[self.dtype][1] - self.zero_point) * self.scale)
 
     def spread(self, values: Array, ndim: int) -> Array:
-        """Reshape a per-channel vector so that it broadcasts over an array of `ndim` axes."""
+        """Reshape per-channel values so that they broadcast over an array of `ndim` axes; those of blocks repeat."""
         if self.axis is None:
             return values
+        if self.block:
+            return np.repeat(values, self.block, axis=self.axis)
         shape = [1] * ndim
         shape[self.axis] = values.size
         return values.reshape(shape)
@@ -74,7 +90,7 @@ class QParams:
         steps = np.rint(steps, out=np.asarray(steps))  # in place: weights may be gigabytes
         steps += self.spread(self.zero_point, np.ndim(real)).astype(wide)
         np.clip(steps, low, high, out=steps)
-        integers: Array = steps.astype(self.dtype)
+        integers: Array = steps.astype(STORAGE.get(self.dtype, self.dtype))
         return integers
 
     def dequantize(self, integers: Array) -> Array:
@@ -91,6 +107,7 @@ def same(first: QParams, second: QParams) -> bool:
     return (
         first.dtype == second.dtype
         and first.axis == second.axis
+        and first.block == second.block
         and np.array_equal(first.scale, second.scale)
         and np.array_equal(first.zero_point, second.zero_point)
     )

@@ -88,4 +88,4 @@ class Program:
 def _key(qparams: QParams | None) -> tuple[object, ...]:
     if qparams is None:
         return ()
-    return (qparams.scale.tobytes(), qparams.zero_point.tobytes(), qparams.dtype, qparams.axis)
+    return (qparams.scale.tobytes(), qparams.zero_point.tobytes(), qparams.dtype, qparams.axis, qparams.block)
