@@ -20,6 +20,8 @@ from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
 
 PAIR_LIMIT = 127.9
 """Largest real |w1| + |w2| in steps: two roundings add at most 1, so the integers sum to 128 at most."""
+PAIR_SUM = 128
+"""Largest |q1| + |q2| of two neighbours of the same sign: 255 * 128 stays below 2^15."""
 SEVEN_BIT_LIMIT = 63
 """Largest integer of the "7-bit" scheme: two of them times 255 stay below 2^15."""
 BIAS_LIMIT = 2.0**30
