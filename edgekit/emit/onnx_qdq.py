@@ -107,7 +107,7 @@ class QdqWriter:
         if name not in self._float_names:
             params = self.quantized.qparams[name]
             stored = self.builder.initializer(f"{name}.q", self.quantized.integers[name])
-            self._float_names[name] = self._dequantize(stored, params)
+            self._float_names[name] = self._dequantize(stored, params, own_zero=True)
         return self._float_names[name]
 
     def float_name(self, name: str) -> str:
@@ -177,10 +177,18 @@ class QdqWriter:
     def _raw_name(self, name: str) -> str:
         return name if name not in self.quantized.qparams else f"{name}.raw"
 
-    def _dequantize(self, stored: str, params: QParams, *, target: str | None = None) -> str:
+    def _dequantize(self, stored: str, params: QParams, *, target: str | None = None, own_zero: bool = False) -> str:
+        """Dequantize integers; constants with a zero point of their own, see below.
+
+        ONNX Runtime's `session.x64quantprecision` rewrites the zero point of each weight under a new name and fails
+        when two weights share one ("Attempt to replace the existing tensor", s8_to_u8.cc).
+        """
         target = target or f"{stored.removesuffix('.q')}.dq"
-        scale, zero = self.parameters(params)
-        inputs = [stored, scale] if params.dtype == "int32" else [stored, scale, zero]
+        inputs = [stored, self.builder.argument(params.scale, "scale")]
+        if params.dtype != "int32":
+            zero = params.zero_point.astype(params.dtype)
+            own = self.builder.initializer(f"{stored}.zero", zero) if own_zero else self.builder.argument(zero, "zero")
+            inputs.append(own)
         attributes = {} if params.axis is None else {"axis": params.axis}
         self.builder.node("DequantizeLinear", inputs, [target], attributes=attributes)
         return target
