@@ -43,6 +43,8 @@ class Plan:
         scheme: How much of int8 the weights use.
         correct_bias: Take the mean error of each rounded weight back out of its bias.
         weights: weight name -> scale and integers decided beforehand (Hessian or adaptive rounding).
+        biases: bias name -> float bias decided beforehand, in place of the graph's corrected one; (C,). For a node
+            without one, the name of its weight with ".bias" appended.
         float_nodes: node name -> why it computes in float.
         float_modules: Shell patterns of torch modules that compute in float.
         weight_only: int8 weights, float activations; nothing else of the plan counts then.
@@ -54,6 +56,7 @@ class Plan:
     scheme: WeightScheme = "pair-safe"
     correct_bias: bool = True
     weights: Mapping[str, Weight] = field(default_factory=dict)
+    biases: Mapping[str, Array] = field(default_factory=dict)
     float_nodes: Mapping[str, str] = field(default_factory=dict)
     float_modules: tuple[str, ...] = ()
     weight_only: bool = False

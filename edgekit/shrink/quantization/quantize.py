@@ -36,7 +36,7 @@ def quantize(
     3. Activations: asymmetric int8 from the observed ranges.
     4. Weights: as the plan has them, else per-channel symmetric int8, rounded to nearest; scales are widened for
        pair-safety and for biases that would overflow.
-    5. Biases: int32, corrected for the mean error of step 4.
+    5. Biases: int32; as the plan has them, else corrected for the mean error of step 4.
 
     Args:
         graph: Simplified float graph.
@@ -140,13 +140,16 @@ class _Table:
         channels = self._channels(node)
         has_bias = len(node.inputs) > 2 and bool(node.inputs[2])
         bias = self.constants[node.inputs[2]].astype(np.float64) if has_bias else np.zeros(channels)
-        corrects = input_mean is not None and len(readers) == 1
-        if not has_bias and not corrects:
+        name = node.inputs[2] if has_bias else f"{weight}.bias"
+        planned = self._plan.biases.get(name) if has_bias or len(readers) == 1 else None
+        corrects = input_mean is not None and len(readers) == 1 and planned is None
+        if not has_bias and not corrects and planned is None:
             return node
-        if corrects and input_mean is not None:
+        if planned is not None:
+            bias = planned.astype(np.float64)
+        elif corrects and input_mean is not None:
             error = self.constants[weight] - self.qparams[weight].dequantize(self.integers[weight])
             bias = bias + mean_shift(self.graph, node, error, input_mean)
-        name = node.inputs[2] if has_bias else f"{weight}.bias"
         if not has_bias:
             self.constants[name] = np.zeros(channels, np.float32)
             node = dataclasses.replace(node, inputs=(*node.inputs[:2], name))

@@ -60,8 +60,8 @@ class TorchExecutor(nn.Module):
         Returns:
             value name -> tensor, for every wanted value.
         """
-        held = dict(inputs)
-        held.update((name, self.get_buffer(slot)) for name, slot in self._slots.items())
+        held = {name: self.stored(name, value) for name, value in inputs.items()}
+        held.update(self.constants())
         found = {name: held[name] for name in self.wanted if name in held}
         batch = self._batch(inputs)
         for index, node in enumerate(self.graph.nodes):
@@ -70,12 +70,20 @@ class TorchExecutor(nn.Module):
             )
             for name, result in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=True):
                 clamped = result if node.clamp is None else result.clamp(*node.clamp)
-                held[name] = clamped
+                held[name] = self.stored(name, clamped)
                 if name in self.wanted:
-                    found[name] = result if self._before_clamp else clamped
+                    found[name] = result if self._before_clamp else held[name]
             for name in self._last_use.get(index, ()):
                 held.pop(name, None)
         return found
+
+    def constants(self) -> dict[str, Tensor]:
+        """constant name -> tensor, for every constant that the nodes read; a subclass may train some of them."""
+        return {name: self.get_buffer(slot) for name, slot in self._slots.items()}
+
+    def stored(self, name: str, value: Tensor) -> Tensor:
+        """What a value is once it is stored under `name`: itself here, rounded where a subclass stores integers."""
+        return value
 
     def _batch(self, inputs: Mapping[str, Tensor]) -> int:
         for name, axis in self.graph.batch_axes.items():
