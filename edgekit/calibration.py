@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from edgekit.budget import format_of
+from edgekit.check.accuracy import Task
+from edgekit.check.large import LARGE_BYTES
+from edgekit.check.machine import describe_machine
+from edgekit.ladder.climb import BASE, Climb, climb
+from edgekit.ladder.draft import Draft, Evidence
+from edgekit.ladder.rung import CLIMBS
+from edgekit.ladder.scoring import Scorer
 from edgekit.load.lint import lint
 from edgekit.load.samples import open_samples, split
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.islands import refuse_unmatched
 from edgekit.shrink.quantization.observe import observe, observed_values
-from edgekit.shrink.quantization.quantize import quantize, quantize_weights
+from edgekit.shrink.quantization.quantize import quantize_weights
 from edgekit.shrink.quantization.weights import refuse_not_finite
 from edgekit.simplify.simplification import Simplified
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph, QuantizedGraph
+from edgekit.types.ladder import LadderReport, Step
 from edgekit.types.plan import Plan
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress
@@ -25,7 +36,14 @@ from edgekit.types.recipe import Recipe
 from edgekit.types.sample_set import SampleSet
 from edgekit.types.samples import Samples
 from edgekit.types.spec import TensorSpec
+from edgekit.units import size
 
+LEAST_TO_PART = 40
+"""With fewer calibrating samples than this, rungs are chosen by the held-back ones."""
+SCORED_SHARE = 6
+"""One in so many calibrating samples scores rungs instead."""
+MOST_SCORED = 24
+MOST_LABELLED = 250
 SYNTHESIZED = 16
 """Inputs synthesized when there is no data: half calibrate, half check."""
 
@@ -42,6 +60,7 @@ class Calibrated:
         lint: What is odd about them.
         findings: What choosing them this way costs.
         preprocessing: How an image becomes an input, when the inputs were images.
+        ladder: How the graph was arrived at; None without ranges to decide.
     """
 
     quantized: QuantizedGraph
@@ -51,6 +70,7 @@ class Calibrated:
     lint: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     preprocessing: Preprocessing | None = None
+    ladder: LadderReport | None = None
 
 
 def calibrate(
@@ -62,8 +82,9 @@ def calibrate(
     recipe: Recipe,
     workdir: Path,
     stages: Progress,
+    task: Task | None = None,
 ) -> Calibrated:
-    """Choose the data, run the float model over it, and quantize.
+    """Choose the data, run the float model over it, quantize, and climb the accuracy ladder.
 
     1. The user's data is linted first, then split; the held-back part never meets the calibrator.
     2. Without data, inputs are synthesized to match the BatchNorm statistics.
@@ -77,6 +98,7 @@ def calibrate(
         recipe: Counts, seed and how to quantize.
         workdir: For temporary files.
         stages: Told of linting, synthesis and calibration.
+        task: Labelled samples and metric, for the ladder.
 
     Raises:
         ModelLoadError: A weight holds NaN or infinity.
@@ -99,8 +121,10 @@ def calibrate(
         weights = _weights_only(graph, opened, source=opened.source, asked=True)
         return replace(weights, lint=odd, preprocessing=opened.preprocessing)
     chosen, held_back = split(opened, held_back=settings.held_back)
+    climbed = _climb(graph, float_file, chosen, held_back, recipe, workdir=workdir, stages=stages, task=task)
     return Calibrated(
-        quantized=_quantize(graph, float_file, chosen, recipe, stages),
+        quantized=climbed.draft.quantized,
+        ladder=climbed.report,
         held_back=held_back,
         source=opened.source,
         samples=chosen.count,
@@ -136,7 +160,7 @@ def _without_data(
         hint="pass 100 or more real inputs with --calibration; labels are not needed",
     )
     return Calibrated(
-        quantized=_quantize(graph, float_file, chosen, recipe, stages),
+        quantized=_base(graph, float_file, chosen, recipe, stages).quantized,
         held_back=held_back,
         source="synthesized from BatchNorm statistics",
         samples=chosen.count,
@@ -163,7 +187,69 @@ def _weights_only(graph: Graph, samples: Samples, *, source: str, asked: bool) -
     )
 
 
-def _quantize(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, stages: Progress) -> QuantizedGraph:
+def _climb(
+    graph: Graph,
+    float_file: Path,
+    samples: SampleSet,
+    held_back: SampleSet,
+    recipe: Recipe,
+    *,
+    workdir: Path,
+    stages: Progress,
+    task: Task | None,
+) -> Climb:
+    """The base, and the rungs that the effort, the budget and the data allow."""
+    effort, budget = recipe.quantize.effort, recipe.budget
+    deadline = time.monotonic() + budget.seconds if budget.seconds else math.inf
+    idle = _why_no_ladder(graph, recipe)
+    if idle:
+        base = _base(graph, float_file, samples, recipe, stages)
+        return Climb(base, LadderReport(effort, (Step("base", True, BASE),), idle))
+    learning, scoring = _part_for_scoring(samples, held_back)
+    base = _base(graph, float_file, learning, recipe, stages)
+    name = format_of(describe_machine())
+    evidence = Evidence(
+        samples=learning,
+        score=Scorer(graph, scoring, name, workdir, _shortened(task)),
+        budget=budget,
+        effort=effort,
+        workdir=workdir,
+        progress=stages,
+        seed=recipe.calibration.seed,
+        deadline=deadline,
+    )
+    with stages.stage("climb"):
+        return climb(base, evidence, CLIMBS[effort], format=name)
+
+
+def _why_no_ladder(graph: Graph, recipe: Recipe) -> str:
+    """Why the base is all there will be; "" when rungs may be tried."""
+    if recipe.quantize.effort == "fast" and not recipe.budget.asks:
+        return "effort 'fast' without a budget takes the base rung alone"
+    constant_bytes = sum(array.nbytes for array in graph.constants.values())
+    if constant_bytes > LARGE_BYTES:
+        return f"the model has {size(constant_bytes)} of constants; the rungs would hold several copies of them"
+    return ""
+
+
+def _part_for_scoring(samples: SampleSet, held_back: SampleSet) -> tuple[SampleSet, SampleSet]:
+    """Samples to learn from, and others to choose rungs by; the check has its own, unless there are too few for it."""
+    if samples.count < LEAST_TO_PART:
+        return samples, held_back
+    step = max(SCORED_SHARE, math.ceil(samples.count / MOST_SCORED))
+    chosen = np.arange(samples.count) % step == step // 2
+    return samples.select(np.flatnonzero(~chosen)), samples.select(np.flatnonzero(chosen))
+
+
+def _shortened(task: Task | None) -> Task | None:
+    """At most `MOST_LABELLED` labelled samples, spread over the set: every candidate is run on all of them."""
+    if task is None or not isinstance(task.samples, SampleSet) or task.samples.count <= MOST_LABELLED:
+        return task
+    chosen = np.linspace(0, task.samples.count - 1, MOST_LABELLED).round().astype(np.int64)
+    return replace(task, samples=task.samples.select(chosen))
+
+
+def _base(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, stages: Progress) -> Draft:
     with stages.stage("calibrate", samples.count) as stage:
         session = open_onnx(float_file, taps=observed_values(graph))
         histograms = observe(session, graph, samples, advance=stage.advance)
@@ -174,7 +260,7 @@ def _quantize(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, 
         correct_bias=settings.bias_correction,
         float_modules=settings.float_modules,
     )
-    return quantize(graph, histograms, plan)
+    return Draft(graph, histograms, plan)
 
 
 def _noise(specs: tuple[TensorSpec, ...], count: int, seed: int) -> SampleSet:

@@ -10,7 +10,8 @@
     ├ EmitError                       3   a file could not be written from the graph
     │ └ UnsupportedOpError                operators no runtime or no exporter has
     ├ CheckError                      4   a written file does not say what it should
-    │ └ ParityError
+    │ ├ ParityError
+    │ └ BudgetError                       the best that was found misses a limit of the budget
     └ StorageError (OSError)          5   disk full, folder not writable
 
 A message says what was asked, what was found (value and unit) and where; `hint` says what to do.
@@ -97,6 +98,10 @@ class ParityError(CheckError):
         super().__init__(f"{message}: measured {measured:.6g}, limit {limit:.6g}", hint=hint)
         self.measured = measured
         self.limit = limit
+
+
+class BudgetError(CheckError):
+    """The best that was found misses a limit of the budget; its files are written and labelled."""
 
 
 class StorageError(EdgekitError, OSError):

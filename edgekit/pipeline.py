@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit.budget import judge
+from edgekit.check.accuracy import Metric
 from edgekit.emit.support import writable_formats
 from edgekit.load.checkpoint import open_model
 from edgekit.report.files import write_reports
@@ -32,6 +34,7 @@ def compress(
     trust_pickle: bool = False,
     preprocessing: Preprocessing | str | None = None,
     evaluation: object = None,
+    metric: Metric | str | None = None,
     out: Path | str = "edgekit-out",
     recipe: Recipe | None = None,
     progress: Progress | None = None,
@@ -48,6 +51,7 @@ def compress(
         trust_pickle: Unpickle a whole module; this runs whatever code the file holds.
         preprocessing: How an image becomes an input; a Preprocessing or a preset's name.
         evaluation: Labelled data, for accuracy with a paired confidence interval.
+        metric: Function of (outputs, label) that scores one sample, higher is better, or its place; None is top-1.
         out: Folder for the files; created, and only touched when everything succeeded.
         recipe: All further settings, and the above where they are left out; None takes the `edgekit.toml` beside the
             model, or the defaults.
@@ -55,7 +59,8 @@ def compress(
         command: Command line that repeats the run, for the report.
 
     Returns:
-        The files and the report.
+        The files and the report. Whether a budget of the recipe is kept is in `report.judgements`;
+        `raise_for_budget` makes an error of it.
 
     Raises:
         InputError: The model, the data or a setting cannot be used.
@@ -69,6 +74,7 @@ def compress(
         factory=factory,
         preprocessing=preprocessing,
         evaluation=evaluation,
+        metric=metric,
         recipe=recipe,
     )
     target, stages = Path(out), Stages(progress or Silent())
@@ -102,6 +108,8 @@ def compress(
             findings=(*loaded.findings, *simplified.findings, *notes, *calibrated.findings),
             preprocessing=calibrated.preprocessing,
             seconds=stages.seconds,
+            ladder=calibrated.ladder,
+            judgements=judge(request.recipe.budget, checked),
         )
         text = request.recipe.seen_from(target).to_toml()
         (space.files / "recipe.toml").write_text(text, encoding="utf-8")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.budget import refuse_contradictions
+from edgekit.check.accuracy import Metric
 from edgekit.errors import RecipeError
 from edgekit.types.notation import write_preprocessing
 from edgekit.types.preprocessing import Preprocessing
@@ -25,6 +27,7 @@ class Request:
         factory: What builds the module of a state dict, or None.
         preprocessing: For images: a spec, its short text, or None.
         evaluation: Labelled data in any form, or None.
+        metric: What scores a labelled sample: a function, its place, or None for top-1.
         recipe: All settings, with the arguments that a recipe can hold written into it.
     """
 
@@ -34,6 +37,7 @@ class Request:
     factory: str | None
     preprocessing: Preprocessing | str | None
     evaluation: object
+    metric: Metric | str | None
     recipe: Recipe
 
 
@@ -45,6 +49,7 @@ def settle(
     factory: str | None,
     preprocessing: Preprocessing | str | None,
     evaluation: object,
+    metric: Metric | str | None,
     recipe: Recipe | None,
 ) -> Request:
     """Put the arguments over the recipe: an explicit one, else the `edgekit.toml` beside the model, else the default.
@@ -52,12 +57,13 @@ def settle(
     A live module that has no declared inputs takes their shapes from the first batch of calibration data.
 
     Raises:
-        RecipeError: The recipe beside the model is not one.
+        RecipeError: The recipe beside the model is not one, or asks for what excludes one another.
     """
     if recipe is None:
         recipe = Recipe.beside(Path(model)) if isinstance(model, str | os.PathLike) else Recipe()
     calibration = recipe.calibration.data or None if calibration is None else calibration
     evaluation = recipe.evaluation.data or None if evaluation is None else evaluation
+    metric = recipe.evaluation.metric or None if metric is None else metric
     specs = tuple(inputs) or recipe.model.specs()
     if not specs and not isinstance(model, str | os.PathLike):
         specs, calibration = _inputs_from_data(model, calibration)
@@ -72,9 +78,11 @@ def settle(
             if isinstance(preprocessing, Preprocessing)
             else preprocessing or "",
             "evaluation.data": _place(evaluation),
+            "evaluation.metric": metric if isinstance(metric, str) else "",
         }
     )
-    return Request(model, calibration, specs, factory, preprocessing, evaluation, written)
+    refuse_contradictions(written, labelled=evaluation is not None)
+    return Request(model, calibration, specs, factory, preprocessing, evaluation, metric, written)
 
 
 def refuse_overwriting(model: object, out: Path) -> None:

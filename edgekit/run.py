@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgekit.budget import refuse_unmeasurable
 from edgekit.calibration import Calibrated, calibrate
+from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
 from edgekit.errors import CalibrationError
+from edgekit.load.metric_function import load_metric
 from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
 from edgekit.metadata import describe
@@ -33,12 +36,12 @@ class Data:
     Attributes:
         preprocessing: How an image becomes an input, where that was said.
         calibration: Unlabelled samples, at most as many as the recipe takes, or None.
-        evaluation: Labelled samples, prepared as those that calibrate, or None.
+        task: Labelled samples, prepared as those that calibrate, and the metric; or None.
     """
 
     preprocessing: Preprocessing | None
     calibration: SampleSet | None
-    evaluation: SampleSet | None
+    task: Task | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +58,13 @@ class Run:
 
         Raises:
             CalibrationError: Nothing usable there, or it does not fit the model's inputs.
+            RecipeError: A budget limits what this model or data cannot tell.
         """
         request, settings = self.request, self.request.recipe.calibration
         specs = tuple(graph.spec(name) for name in graph.inputs)
         given = request.preprocessing
         preprocessing = parse_preprocessing(given, specs[0]) if isinstance(given, str) else given
-        calibration = evaluation = None
+        calibration = task = None
         if request.calibration is not None:
             calibration = open_samples(
                 request.calibration,
@@ -72,8 +76,9 @@ class Run:
             )
         if request.evaluation is not None:
             used = calibration.preprocessing if calibration is not None else preprocessing
-            evaluation = self._open_labelled(specs, used)
-        return Data(preprocessing, calibration, evaluation)
+            task = self._open_task(specs, used)
+        refuse_unmeasurable(request.recipe.budget, graph, task)
+        return Data(preprocessing, calibration, task)
 
     def calibrate(self, simplified: Simplified, data: Data) -> tuple[Artifact, Calibrated]:
         """Write the float file, run it over the data, and quantize."""
@@ -88,6 +93,7 @@ class Run:
             recipe=self.request.recipe,
             workdir=self.space.scratch,
             stages=self.stages,
+            task=data.task,
         )
         return float_file, calibrated
 
@@ -111,16 +117,20 @@ class Run:
                 files,
                 quantized=calibrated.quantized,
                 held_back=calibrated.held_back,
-                evaluation=data.evaluation,
+                task=data.task,
                 budget_seconds=self.request.recipe.check.seconds,
                 progress=self.stages,
             )
 
-    def _open_labelled(self, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> SampleSet:
+    def _open_task(self, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> Task:
+        metric = self.request.metric
+        name = str(metric) if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+        function = load_metric(metric) if isinstance(metric, str) else metric
         try:
-            return open_samples(
+            samples = open_samples(
                 self.request.evaluation, inputs=specs, workdir=self.space.scratch, preprocessing=preprocessing
             )
+            return Task(samples) if function is None else Task(samples, function, name)
         except CalibrationError as error:  # raised by what reads both, which does not know that these are labelled
             found, general = str(error), "calibration data "
             message = found.replace(general, "evaluation data ", 1)

@@ -22,6 +22,7 @@ def ask(model, **given):
         "factory": None,
         "preprocessing": None,
         "evaluation": None,
+        "metric": None,
         "recipe": None,
     }
     return settle(model, **{**blank, **given})

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from edgekit.check.accuracy import PairedCounter, note_not_measured, why_not_measured
+from edgekit.check.accuracy import Task, note_not_measured
 from edgekit.check.addresses import find_addresses
 from edgekit.check.case import QDQ, Case, Sample, load_case, make_zeros
 from edgekit.check.evidence import AUDITS
@@ -22,7 +22,6 @@ from edgekit.check.large import is_large, measure_one_by_one
 from edgekit.check.latency import measure
 from edgekit.check.layers import worst_layers
 from edgekit.check.measured import Measured, build_report
-from edgekit.check.signal import find_logits, top1
 from edgekit.check.subject import Subject, open_subject
 from edgekit.errors import EdgekitError
 from edgekit.runtime.reference import ReferenceSession
@@ -44,7 +43,7 @@ def compare(
     *,
     quantized: QuantizedGraph,
     held_back: Samples,
-    evaluation: Samples | None = None,
+    task: Task | None = None,
     budget_seconds: float = 20.0,
     progress: Progress | None = None,
 ) -> CheckReport:
@@ -56,8 +55,7 @@ def compare(
         artifacts: The written files; the float ONNX file must be among them.
         quantized: The graph that all of them were made from.
         held_back: Samples that calibration has not seen; streamed, as many as the budget allows.
-        evaluation: Labelled samples for the accuracy of the files that are shipped; all of them are run, outside the
-            budget.
+        task: Labelled samples and a metric, for the files that are shipped; all of them are run, outside the budget.
         budget_seconds: Wall time to aim for; two samples per file are always run.
         progress: Who watches.
 
@@ -71,11 +69,11 @@ def compare(
         artifacts,
         quantized,
         held_back=held_back,
-        evaluation=evaluation,
+        task=task,
         budget_seconds=budget_seconds,
         progress=progress or Silent(),
     )
-    notes = (*measured.notes, *note_not_measured(quantized.graph, evaluation))
+    notes = (*measured.notes, *note_not_measured(quantized.graph, task))
     seconds = time.perf_counter() - start
     return build_report(replace(measured, notes=notes), source=held_back.source, seconds=seconds)
 
@@ -85,7 +83,7 @@ def _measure_together(
     quantized: QuantizedGraph,
     *,
     held_back: Samples,
-    evaluation: Samples | None,
+    task: Task | None,
     budget_seconds: float,
     progress: Progress,
 ) -> Measured:
@@ -96,7 +94,7 @@ def _measure_together(
     addresses = find_addresses(case, outcome, kept[0])
     fusions = _read_fusions(case, progress)
     latencies = _measure_latency(case, kept[0], budget_seconds, progress)
-    accuracies = _measure_accuracy(case, evaluation, progress)
+    accuracies = _measure_accuracy(case, task, progress)
     layers, notes = _rate_layers(case, kept, progress)
     return Measured(
         case,
@@ -164,26 +162,24 @@ def _runs(subject: Subject, sample: Sample) -> bool:
     return True
 
 
-def _measure_accuracy(case: Case, evaluation: Samples | None, progress: Progress) -> dict[Format, Accuracy]:
-    graph = case.quantized.graph
-    labels = evaluation.labels() if evaluation is not None else None
-    if evaluation is None or labels is None or why_not_measured(graph, evaluation):
+def _measure_accuracy(case: Case, task: Task | None, progress: Progress) -> dict[Format, Accuracy]:
+    if task is None or task.why_not_measured(case.quantized.graph):
         return {}
-    logits, _ = find_logits([graph.spec(name) for name in graph.outputs])
     live = {name: subject for name, subject in case.subjects.items() if name not in AUDITS}
-    counters = {name: PairedCounter() for name in live}
-    with progress.stage("evaluate", evaluation.count) as stage:
-        for sample, label in zip(evaluation, labels, strict=True):
-            exact = top1(case.exact.run(sample)[logits])
+    score, exact = task.scorer(case.quantized.graph), list[float]()
+    scores: dict[Format, list[float]] = {name: [] for name in live}
+    with progress.stage("evaluate", task.samples.count) as stage:
+        for sample, label in task:
+            exact.append(score(case.exact.run(sample), label))
             for name, subject in list(live.items()):
                 try:
-                    answer = top1(subject.run(sample)[logits])
+                    outputs = subject.run(sample)
                 except EdgekitError:
                     del live[name]
                     continue
-                counters[name].add(exact=exact, measured=answer, label=int(label))
+                scores[name].append(score(outputs, label))
             stage.advance()
-    return {name: accuracy for name in live if (accuracy := counters[name].result())}
+    return {name: accuracy for name in live if (accuracy := task.pair(exact, scores[name]))}
 
 
 def _rate_layers(

@@ -80,6 +80,16 @@ def bootstrap_median(values: Array, *, confidence: float = 0.95, seed: int = 0) 
     return Interval(float(np.median(values)), float(low), float(high), confidence)
 
 
+def bootstrap_mean(values: Array, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Percentile-bootstrap interval of the mean; source and arguments as `bootstrap_median`."""
+    values = np.asarray(values, np.float64)
+    rng = np.random.default_rng(seed)
+    means = np.array([values[rng.integers(0, values.size, values.size)].mean() for _ in range(RESAMPLES)])
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(float(values.mean()), float(low), float(high), confidence)
+
+
 def _correlation(both: int, first_only: int, second_only: int, neither: int) -> float:
     product = (both + first_only) * (second_only + neither) * (both + second_only) * (first_only + neither)
     if product == 0:

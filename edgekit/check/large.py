@@ -9,14 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from edgekit.check.accuracy import PairedCounter, why_not_measured
+from edgekit.check.accuracy import Task
 from edgekit.check.case import load_case
 from edgekit.check.evidence import AUDITS
 from edgekit.check.held_back import MIN_SAMPLES, HeldBackWalk
 from edgekit.check.measured import Measured
-from edgekit.check.replay import classify, close, record
-from edgekit.check.signal import find_logits
+from edgekit.check.replay import close, record
 from edgekit.check.subject import Subject, open_subject
+from edgekit.errors import EdgekitError
 from edgekit.types.artifact import FLOAT, Artifact, Format
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import QuantizedGraph
@@ -48,7 +48,7 @@ def measure_one_by_one(
     quantized: QuantizedGraph,
     *,
     held_back: Samples,
-    evaluation: Samples | None,
+    task: Task | None,
     budget_seconds: float,
     progress: Progress,
 ) -> Measured:
@@ -59,9 +59,7 @@ def measure_one_by_one(
         InputError: The samples do not fit the model's inputs.
     """
     with progress.stage("compare files", len(artifacts)) as stage:
-        recorder = _Recorder(
-            held_back, evaluation, seconds=budget_seconds * _RUNS / max(1, len(artifacts)), stage=stage
-        )
+        recorder = _Recorder(held_back, task, seconds=budget_seconds * _RUNS / max(1, len(artifacts)), stage=stage)
         case = load_case(artifacts, quantized, open_file=recorder.open)
     walk = HeldBackWalk(case.exact, case.subjects, plain=None, reference=None, audit_samples=MIN_SAMPLES)
     samples = itertools.islice(held_back, recorder.count)
@@ -73,10 +71,10 @@ def measure_one_by_one(
 class _Recorder:
     """Opens a file, keeps what it returns, and lets go of it."""
 
-    def __init__(self, held_back: Samples, evaluation: Samples | None, *, seconds: float, stage: Stage) -> None:
-        self._held_back, self._evaluation = held_back, evaluation
+    def __init__(self, held_back: Samples, task: Task | None, *, seconds: float, stage: Stage) -> None:
+        self._held_back, self._task = held_back, task
         self._seconds, self._stage = seconds, stage
-        self._classes: dict[Format, list[int]] = {}
+        self._scores: dict[Format, list[float]] = {}
         self.count = LARGE_SAMPLES
         """Samples to run; how many the float file, which is opened first, has time for."""
 
@@ -95,28 +93,31 @@ class _Recorder:
         results = record(subject, samples, at_least=MIN_SAMPLES if name == FLOAT else wanted, seconds=self._seconds)
         if name == FLOAT:
             self.count = len(results)
-        if name not in AUDITS and self._evaluation is not None and not why_not_measured(graph, self._evaluation):
-            logits, _ = find_logits([graph.spec(output) for output in graph.outputs])
-            classes = classify(subject, self._evaluation, logits)
-            if classes is not None:
-                self._classes[name] = classes
+        if name not in AUDITS and self._task is not None and not self._task.why_not_measured(graph):
+            scores = _score_all(subject, self._task)
+            if scores is not None:
+                self._scores[name] = scores
         return close(subject, results)
 
     def accuracies(self) -> dict[Format, Accuracy]:
         """Of every file that ran on all labelled samples, paired with the float file."""
-        labels = self._evaluation.labels() if self._evaluation is not None else None
-        exact = self._classes.get(FLOAT)
-        if labels is None or exact is None:
+        if self._task is None or FLOAT not in self._scores:
             return {}
-        found = {}
-        for name, classes in self._classes.items():
-            counter = PairedCounter()
-            for true, expected, answer in zip(labels, exact, classes, strict=True):
-                counter.add(exact=expected, measured=answer, label=int(true))
-            accuracy = counter.result()
-            if name != FLOAT and accuracy is not None:
-                found[name] = accuracy
-        return found
+        exact = self._scores[FLOAT]
+        paired = {name: self._task.pair(exact, scores) for name, scores in self._scores.items() if name != FLOAT}
+        return {name: accuracy for name, accuracy in paired.items() if accuracy is not None}
+
+
+def _score_all(subject: Subject, task: Task) -> list[float] | None:
+    """The score of every labelled sample on an open file; None when it does not run on one of them."""
+    score, scores = task.scorer(subject.quantized.graph), []
+    for sample, label in task:
+        try:
+            outputs = subject.run(sample)
+        except EdgekitError:
+            return None
+        scores.append(score(outputs, label))
+    return scores
 
 
 def _note_shortened(quantized: QuantizedGraph) -> Finding:

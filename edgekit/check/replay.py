@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from edgekit.check.signal import top1
 from edgekit.check.subject import Subject
 from edgekit.errors import EdgekitError
 from edgekit.runtime.session import Session
@@ -64,11 +63,3 @@ def record(subject: Subject, samples: Iterable[Mapping[str, Array]], *, at_least
 def close(subject: Subject, results: Sequence[Result]) -> Subject:
     """The same file with its results in the place of its session, which nothing holds any longer."""
     return replace(subject, session=Replay(subject.session, results))
-
-
-def classify(subject: Subject, samples: Iterable[Mapping[str, Array]], logits: str) -> list[int] | None:
-    """The class an open file gives each sample; None when it does not run on one of them."""
-    try:
-        return [top1(subject.run(sample)[logits]) for sample in samples]
-    except EdgekitError:
-        return None

@@ -9,13 +9,14 @@ import click
 from edgekit.cli.fields import field_option, fields, set_option
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.cli.values import FormatList, InputText
-from edgekit.types.recipe import IO, Recipe
+from edgekit.types.recipe import BACKENDS, EFFORTS, IO, Recipe
 
 EXAMPLES = """\b
 Examples:
   edgekit compress model.pt2 --calibration photos/ --preprocess imagenet
   edgekit compress weights.pt --model net.py:build --input x:1x3x224x224 --calibration x.npz
-  edgekit compress model.onnx --calibration photos/ --preprocess mean=127,std=128 --eval labelled/
+  edgekit compress model.onnx --calibration photos/ --preprocess mean=127,std=128 --eval labelled/ --max-drop 0.5
+  edgekit compress model.pt2 --calibration photos/ --effort thorough --min-sqnr 24 --max-size 5.2MB
   edgekit compress model.pt                    (as edgekit.toml beside it says, else without data)
   edgekit compress model.onnx --recipe edgekit-out/recipe.toml --json > report.json
 """
@@ -68,6 +69,43 @@ Examples:
 @field_option(
     "evaluation.data", "--eval", metavar="DATA", text="Labelled inputs, for the accuracy with its confidence interval."
 )
+@field_option(
+    "evaluation.metric",
+    "--metric",
+    metavar="MODULE:NAME",
+    text="What scores a labelled sample, higher is better: a function of (outputs, label); without it, top-1.",
+)
+@field_option(
+    "quantize.effort", "--effort", kind=click.Choice(EFFORTS), text="How far to climb for accuracy; fast is one pass."
+)
+@field_option(
+    "budget.seconds", "--time-budget", metavar="SECONDS", text="Begin no further rung after this; 0: no limit."
+)
+@field_option(
+    "budget.max_drop",
+    "--max-drop",
+    kind=click.FLOAT,
+    metavar="POINTS",
+    text="Largest loss of the metric against float on the same labelled samples, points.",
+)
+@field_option("budget.min_sqnr", "--min-sqnr", kind=click.FLOAT, metavar="DB", text="Smallest SQNR of the outputs, dB.")
+@field_option(
+    "budget.min_agreement",
+    "--min-agreement",
+    kind=click.FLOAT,
+    metavar="SHARE",
+    text="Smallest share of samples with the float model's top-1, 0..1.",
+)
+@field_option("budget.max_size", "--max-size", metavar="SIZE", text="Largest size of a file, for example 5.2MB.")
+@field_option(
+    "budget.max_latency_ratio",
+    "--max-latency-ratio",
+    kind=click.FLOAT,
+    metavar="RATIO",
+    text="Largest time of this machine's file, as a share of the float file's.",
+)
+@field_option("quantize.weight_bits", "--weight-bits", metavar="BITS", text="8, or 4: int4 weights, float activations.")
+@field_option("quantize.backend", "--backend", kind=click.Choice(BACKENDS), text="Who decides scales and integers.")
 @field_option("calibration.samples", "--samples", metavar="N", text="Take at most N samples from the data.")
 @field_option("calibration.held_back", "--held-back", metavar="SHARE", text="Share kept out of it, for the check.")
 @field_option("calibration.seed", "--seed", metavar="N", text="Of every random choice.")
@@ -108,3 +146,4 @@ def compress(
         console = Console()
         show_report(result.report, console)
         console.print(f"\nThe files, report.md and recipe.toml are in [bold]{out}[/].", highlight=False)
+    result.raise_for_budget()

@@ -36,7 +36,7 @@ def field_option(
     """
     table, _, key = field.partition(".")
     default = getattr(getattr(Recipe(), table), key)
-    shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    shown = ",".join(default) if isinstance(default, tuple) else "" if default is None else str(default)
 
     def remember(context: click.Context, parameter: click.Parameter, value: object) -> None:
         absent = value is None or (repeated and value == ())  # a list that was given empty is for the recipe to refuse

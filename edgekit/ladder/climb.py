@@ -12,6 +12,7 @@ from edgekit.ladder.rung import RUNGS, Rung
 from edgekit.types.ladder import LadderReport, Score, Step
 from edgekit.types.recipe import BudgetSettings
 
+BASE = "min-max ranges, nearest rounding, bias correction"
 LEAST_GAIN_DB = 0.05
 """Gains below this are within what other samples would change."""
 
@@ -51,7 +52,7 @@ class _Ladder:
         start = time.perf_counter()
         self.evidence = evidence
         self.draft, self.score = base, evidence.score(base)
-        self.steps = [Step("base", True, "min-max ranges, nearest rounding, bias correction", None, self.score, 1, 0.0)]
+        self.steps = [Step("base", True, BASE, None, self.score, 1, 0.0)]
         self.steps[0] = _timed(self.steps[0], start)
 
     def climb(self, rungs: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from edgekit.ladder.draft import Draft, Evidence
@@ -21,7 +21,7 @@ class Rung(Protocol):
         ...
 
 
-RUNGS: Family[Rung] = Family(
+RUNGS: Family[Callable[[], Rung]] = Family(
     "edgekit.rungs",
     {
         "range-search": "edgekit.ladder.range_search:RangeSearch",
@@ -31,20 +31,13 @@ RUNGS: Family[Rung] = Family(
         "mixed-precision": "edgekit.ladder.mixed_precision:MixedPrecision",
         "weight-only": "edgekit.ladder.weight_only:WeightOnly",
     },
-    needs=("requires", "propose"),
+    needs=("__call__", "requires", "propose"),
 )
 """Each names a class without arguments."""
 
 CLIMBS: Mapping[str, tuple[str, ...]] = {
-    "fast": ("mixed-precision", "weight-only"),
-    "balanced": ("range-search", "equalization", "hessian-rounding", "mixed-precision", "weight-only"),
-    "thorough": (
-        "range-search",
-        "equalization",
-        "hessian-rounding",
-        "adaptive-rounding",
-        "mixed-precision",
-        "weight-only",
-    ),
+    "fast": (),
+    "balanced": (),
+    "thorough": (),
 }
 """effort -> rungs above the base, in order. The last two cost speed, so they wait for a budget that asks for them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgekit.units import size
+
 
 @dataclass(frozen=True)
 class Score:
@@ -85,3 +87,17 @@ class Judgement:
     measured: float | None
     met: bool
     note: str = ""
+
+    def __str__(self) -> str:
+        """For example: min_sqnr 24.0 dB, measured 22.8 dB in onnx-x86."""
+        return f"{self.limit} {self._in_unit(self.allowed)}, measured {self._in_unit(self.measured)} in {self.format}"
+
+    def _in_unit(self, value: float | None) -> str:
+        if value is None:
+            return "nothing"
+        if self.limit == "max_size":
+            return size(int(value))
+        return f"{value:.4g}{_UNITS.get(self.limit, '')}"
+
+
+_UNITS = {"max_drop": " points", "min_sqnr": " dB"}

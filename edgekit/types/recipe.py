@@ -32,6 +32,8 @@ FILES: Mapping[Format, str] = {
     "onnx-qnn": "model.qnn.int8.onnx",
     "onnx-tensorrt": "model.tensorrt.int8.onnx",
     "onnx-host": "model.host.int8.onnx",
+    "onnx-int4": "model.int4.onnx",
+    "tflite-int4": "model.int4.tflite",
 }
 """What the file of each format is called."""
 

@@ -24,6 +24,8 @@ from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.spec import TensorSpec
 
 SCHEMA = "edgekit.report/1"
+TOP1 = "top-1"
+"""Name of the metric that needs no function."""
 
 
 @dataclass(frozen=True)
@@ -170,15 +172,17 @@ class Latency:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 accuracy on labelled samples, paired with the float model on the same samples.
+    """Task metric on labelled samples, paired with the float model on the same samples.
 
     Attributes:
         samples: How many labelled samples.
-        baseline: Accuracy of the float model, 0..1.
-        accuracy: Accuracy of this file, 0..1.
-        difference: accuracy - baseline, with the paired interval of Newcombe (1998), method 10.
-        lost: Samples the float model has right and this file wrong.
-        won: Samples the float model has wrong and this file right.
+        baseline: Mean score of the float model; its accuracy, 0..1, for top-1.
+        accuracy: Mean score of this file.
+        difference: accuracy - baseline, with its paired interval: Newcombe (1998), method 10, for top-1; bootstrap
+            for others.
+        lost: Samples on which this file scores lower than the float model.
+        won: Samples on which it scores higher.
+        metric: "top-1", or the place of the user's function.
     """
 
     samples: int
@@ -187,6 +191,7 @@ class Accuracy:
     difference: Interval
     lost: int
     won: int
+    metric: str = TOP1
 
 
 @dataclass(frozen=True)

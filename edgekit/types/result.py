@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.errors import BudgetError
 from edgekit.types.finding import Finding
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.report import Report
@@ -31,3 +32,17 @@ class CompressResult:
     def findings(self) -> tuple[Finding, ...]:
         """Of every stage, most severe first."""
         return self.report.all_findings
+
+    def raise_for_budget(self) -> None:
+        """Do nothing when every limit of the budget is kept.
+
+        Raises:
+            BudgetError: Naming each limit that is missed, the file, and what was measured.
+        """
+        missed = self.report.missed
+        if missed:
+            lines = "; ".join(map(str, missed))
+            raise BudgetError(
+                f"the budget is not met by the best that was found: {lines}",
+                hint="report.md says which layers stand in the way; training with quantization goes further",
+            )

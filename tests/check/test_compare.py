@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
 from edgekit.check.machine import describe_machine
 from edgekit.errors import CheckError
@@ -109,21 +110,21 @@ def test_without_samples_only_files_are_looked_at(small_net):
 
 def test_accuracy_needs_labels(small_net, samples_of):
     labelled = samples_of(60, seed=9, labels=np.arange(60) % 5)
-    found = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8", "onnx-qop"), evaluation=labelled)
+    found = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8", "onnx-qop"), task=Task(labelled))
     accuracy = found.artifacts[1].accuracy
     assert accuracy.samples == 60
     assert accuracy.accuracy == pytest.approx(accuracy.baseline + accuracy.difference.estimate)
     assert accuracy.difference.low <= 0 <= accuracy.difference.high
     assert found.artifacts[2].accuracy is None  # for audits, not for shipping
     assert "accuracy-not-measured" not in codes(found)
-    plain = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8"), evaluation=samples_of(10))
+    plain = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8"), task=Task(samples_of(10)))
     assert "accuracy-not-measured" in codes(plain)
 
 
 @pytest.mark.parametrize("label", [5, 77, -1])
 def test_labels_beyond_the_classes_are_told_and_not_counted_as_errors(small_net, samples_of, label):
     labels = np.array([label, *range(5), 0, 0])
-    found = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8"), evaluation=samples_of(8, labels=labels))
+    found = run(small_net, artifacts=small_net.list("onnx-fp32", "onnx-int8"), task=Task(samples_of(8, labels=labels)))
     assert found.artifacts[1].accuracy is None
     (finding,) = [finding for finding in found.findings if finding.code == "accuracy-not-measured"]
     assert f"1 of the 8 labels in {samples_of(1).source}" in finding.message
@@ -137,7 +138,7 @@ def test_perfect_labels_give_the_float_model_full_marks(small_net, samples_of):
     found = run(
         small_net,
         artifacts=small_net.list("onnx-fp32", "tflite-int8"),
-        evaluation=SampleSet(samples.positions, samples.read, "labelled", classes=labels),
+        task=Task(SampleSet(samples.positions, samples.read, "labelled", classes=labels)),
     )
     accuracy = found.artifacts[1].accuracy
     assert accuracy.baseline == 1.0

@@ -6,6 +6,7 @@ import pytest
 
 from edgekit.check import compare as together
 from edgekit.check import large
+from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
 from edgekit.errors import CheckError, InputError
 
@@ -73,9 +74,9 @@ def test_one_file_is_open_at_a_time(small_net, any_net_is_large, monkeypatch):
 def test_accuracy_is_that_of_open_files(small_net, samples_of, any_net_is_large, monkeypatch):
     labelled = samples_of(40, seed=9, labels=np.arange(40) % 5)
     files = small_net.list("onnx-fp32", "onnx-int8", "onnx-qop", "tflite-int8")
-    found = run(small_net, files, evaluation=labelled)
+    found = run(small_net, files, task=Task(labelled))
     monkeypatch.setattr(large, "LARGE_BYTES", 10**9)
-    expected = run(small_net, files, evaluation=labelled)
+    expected = run(small_net, files, task=Task(labelled))
     assert [entry.accuracy for entry in found.artifacts] == [entry.accuracy for entry in expected.artifacts]
     assert found.artifacts[1].accuracy.samples == 40
 
