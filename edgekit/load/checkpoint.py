@@ -98,4 +98,5 @@ def _open_file(path: Path, target: Path, inputs: Sequence[TensorSpec], factory: 
 def _model(
     name: str, target: Path, traced: Traced, origin: str, *, digest: str = "", notes: tuple[Finding, ...] = ()
 ) -> Model:
-    return Model(name, target, traced.inputs, traced.outputs, origin, digest, (*notes, *traced.findings))
+    found = (*notes, *traced.findings, *(traced.imported.findings if traced.imported else ()))
+    return Model(name, target, traced.inputs, traced.outputs, origin, digest, found, traced.imported)

@@ -1,5 +1,7 @@
 """ONNX files of the user: validated, open sizes frozen, old opsets converted; weights are not read to do so.
 
+A quantized file is taken apart first, into a float model and the scales of another tool.
+
 Only the graph is parsed. External weights are linked, not copied, so a model of many gigabytes costs little here.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from edgekit.load.comparison import compare
 from edgekit.load.external_data import all_nodes, check_external, external_tensors, place_beside
 from edgekit.load.onnx_sizes import freeze_sizes
 from edgekit.load.protobuf import PROTOBUF_LIMIT, read_proto
+from edgekit.load.quantized_onnx import is_quantized, take_apart
 from edgekit.load.quiet import first_line
 from edgekit.load.traced import Traced
 from edgekit.runtime.ort import open_onnx
@@ -28,11 +32,11 @@ from edgekit.types.spec import TensorSpec
 
 OLDEST_OPSET = 18
 _DOMAINS = ("", "ai.onnx")
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+_INTEGER = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "MatMulNBits", "DynamicQuantizeMatMul")
 
 
 def freeze_onnx(path: Path, inputs: Sequence[TensorSpec], target: Path) -> Traced:
-    """Validate a float ONNX file and write it with static input shapes.
+    """Validate an ONNX file and write it with static input shapes, a quantized one as floats.
 
     Args:
         path: The file; its external data must lie in its folder.
@@ -40,56 +44,73 @@ def freeze_onnx(path: Path, inputs: Sequence[TensorSpec], target: Path) -> Trace
         target: The .onnx file to write.
 
     Raises:
-        ModelLoadError: Damaged, quantized, external data missing or outside, sizes open or contradictory, or ONNX
-            Runtime cannot run it.
+        ModelLoadError: Damaged, external data missing or outside, sizes open or contradictory, ONNX Runtime cannot run
+            it, or quantized in a way that no integer kernel can run.
         UnsupportedOpError: Operators of custom domains, all of them listed.
         ParityError: The converted file computes something else.
     """
     model = read_proto(path)
-    _refuse(path, model)
+    _refuse_without(path, model)
     files = check_external(path, external_tensors(model))
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     _drop_initialized_inputs(model)
+    imported = None
+    if is_quantized(model):
+        model, imported = take_apart(_whole(path, model), where=path.name)
+    _refuse(path, model)
     specs, findings = freeze_sizes(model, inputs, where=path.name)
+    traced = _written(path, model, files, specs, target)
+    outputs = tuple(spec for spec in traced.outputs if imported is None or spec.name in imported.outputs)
+    return replace(traced, outputs=outputs, findings=(*findings, *traced.findings), imported=imported)
+
+
+def _written(
+    path: Path, model: onnx.ModelProto, files: dict[str, Path], specs: tuple[TensorSpec, ...], target: Path
+) -> Traced:
+    """Write the frozen model to `target`, in a current opset, and run it once."""
     opset = _opset(model)
     if opset >= OLDEST_OPSET:
         place_beside(external_tensors(model), files, target)
         onnx.save(model, target)
         results = _run(target, specs, where=path.name)
-        return _traced(model, specs, results, findings)
+        return _traced(model, specs, results)
     frozen = target.with_name(f"{target.name}.frozen")
-    whole = _whole(path, model, opset)
+    whole = _whole(path, model)
     onnx.save(whole, frozen)
     onnx.save(_converted(path, whole, opset), target)
     results = _run(frozen, specs, where=path.name)
     compare(results, _run(target, specs, where=path.name), where=f"opset {OLDEST_OPSET} of {path.name}")
     frozen.unlink()
     message = f"opset {opset} was converted to {OLDEST_OPSET}; both give the same in ONNX Runtime"
-    return _traced(model, specs, results, (*findings, Finding("opset-converted", message, Severity.NOTE, path.name)))
+    return _traced(model, specs, results, (Finding("opset-converted", message, Severity.NOTE, path.name),))
+
+
+def _refuse_without(path: Path, model: onnx.ModelProto) -> None:
+    """A file without a graph, or without what says how to read one."""
+    if not model.graph.node or not model.graph.output:
+        raise ModelLoadError(f"{path.name} is an ONNX file without {'outputs' if model.graph.node else 'operators'}")
+    if sum(opset.domain in _DOMAINS for opset in model.opset_import) != 1:
+        raise ModelLoadError(f"{path.name} does not say which ONNX opset it uses")
 
 
 def _refuse(path: Path, model: onnx.ModelProto) -> None:
     """Whatever can be seen in the graph to be out of reach."""
-    if not model.graph.node or not model.graph.output:
-        raise ModelLoadError(f"{path.name} is an ONNX file without {'outputs' if model.graph.node else 'operators'}")
     counts = Counter(node.op_type for node in all_nodes(model))
-    quantized = {op: count for op, count in counts.items() if op in _QUANTIZED or op.startswith("QLinear")}
-    if quantized:
-        listed = ", ".join(f"{count} {op}" for op, count in quantized.items())
+    integer = {op: count for op, count in counts.items() if op in _INTEGER or op.startswith("QLinear")}
+    if integer:
+        listed = ", ".join(f"{count} {op}" for op, count in integer.items())
         raise ModelLoadError(
-            f"{path.name} is quantized already ({listed})", hint="hand over the float model it was made from"
+            f"{path.name} computes on integers ({listed}), which is not imported",
+            hint="hand over the float model it was made from, or one with QuantizeLinear/DequantizeLinear pairs",
         )
-    local = {function.domain for function in model.functions}
     rows = [
         (f"{node.domain}.{node.op_type}", node.name, f"domain '{node.domain}' is no part of ONNX")
         for node in all_nodes(model)
-        if node.domain not in _DOMAINS and node.domain not in local
+        if node.domain not in _DOMAINS
     ]
     if rows:
         raise UnsupportedOpError(tuple(rows), hint="export the model with standard ONNX operators only")
-    if sum(opset.domain in _DOMAINS for opset in model.opset_import) != 1:
-        raise ModelLoadError(f"{path.name} does not say which ONNX opset it uses")
 
 
 def _refuse_unknown(model: onnx.ModelProto) -> None:
@@ -125,13 +146,13 @@ def _opset(model: onnx.ModelProto) -> int:
     return next(int(opset.version) for opset in model.opset_import if opset.domain in _DOMAINS)
 
 
-def _whole(path: Path, model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+def _whole(path: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with its weights inside, which the converter needs."""
     stored = sum(tensor_file.stat().st_size for tensor_file in check_external(path, external_tensors(model)).values())
     if stored + path.stat().st_size >= PROTOBUF_LIMIT:
         raise ModelLoadError(
-            f"{path.name} uses opset {opset} and is too large to be converted to {OLDEST_OPSET} here",
-            hint=f"export it again with opset {OLDEST_OPSET} or later",
+            f"{path.name} is quantized or uses opset {_opset(model)}, and is too large to be converted here",
+            hint=f"export the float model again with opset {OLDEST_OPSET} or later",
         )
     onnx.load_external_data_for_model(model, str(path.parent))
     return model
@@ -171,7 +192,7 @@ def _run(path: Path, specs: Sequence[TensorSpec], *, where: str) -> dict[str, Ar
 
 
 def _traced(
-    model: onnx.ModelProto, specs: tuple[TensorSpec, ...], results: dict[str, Array], findings: tuple[Finding, ...]
+    model: onnx.ModelProto, specs: tuple[TensorSpec, ...], results: dict[str, Array], findings: tuple[Finding, ...] = ()
 ) -> Traced:
     outputs = [(value.name, results[value.name]) for value in model.graph.output]
     return Traced(specs, tuple(TensorSpec(name, array.shape, str(array.dtype)) for name, array in outputs), findings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekit.types.finding import Finding
+from edgekit.types.imported import Imported
 from edgekit.types.spec import TensorSpec
 
 
@@ -16,8 +17,10 @@ class Traced:
         inputs: Of the ONNX file, in calling order.
         outputs: Of the ONNX file, in returning order.
         findings: What was changed on the way.
+        imported: What another tool decided, when the file was quantized.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     findings: tuple[Finding, ...] = ()
+    imported: Imported | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.types.finding import Finding
+from edgekit.types.imported import Imported
 from edgekit.types.spec import TensorSpec
 
 
@@ -21,6 +22,8 @@ class Model:
         origin: What was found by looking, for example "torch.export program".
         digest: sha256 hex of the source file; "" for a live module.
         findings: What the user should know about how it was loaded.
+        imported: What another tool decided, when the source was quantized: `path` is its float model then, which
+            returns each imported activation too, after `outputs`.
     """
 
     name: str
@@ -30,3 +33,4 @@ class Model:
     origin: str
     digest: str = ""
     findings: tuple[Finding, ...] = ()
+    imported: Imported | None = None
