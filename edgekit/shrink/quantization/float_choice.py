@@ -18,7 +18,7 @@ from edgekit.types.output_noise import OutputNoise, touching
 
 CONVERSIONS = 0.1
 """Work of the conversions around a lone float node, as a share of an average node's."""
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 1e-12
 """Share of all noise below which nothing is left to win."""
 
 
@@ -129,7 +129,7 @@ class _Order:
 
 
 def share_price(graph: Graph, more_bytes: Mapping[str, int]) -> dict[str, float]:
-    """node name -> share of what all nodes in float would cost: multiplications, elements moved and bytes, a third each.
+    """node name -> share of what all nodes in float would cost: a third each multiplications, elements moved, bytes.
 
     An order of magnitude, the same on every machine, so that the choice does not depend on where it is made.
     """
