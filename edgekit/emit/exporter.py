@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit import digest
+from edgekit.emit.int4_limits import refuse_int4
 from edgekit.emit.retarget import to_explicit, to_static_uint8, to_uint8
 from edgekit.plugins import Family
 from edgekit.types.artifact import Artifact, Format, parts_of
@@ -43,6 +44,8 @@ EXPORTERS: Family[Exporter] = Family(
         "onnx-qnn": "edgekit.emit.onnx_qdq:write",
         "onnx-tensorrt": "edgekit.emit.onnx_qdq:write",
         "onnx-host": "edgekit.emit.onnx_qdq:write",
+        "onnx-int4": "edgekit.emit.onnx_int4:write",
+        "tflite-int4": "edgekit.emit.tflite.int4:write",
     },
 )
 
@@ -81,12 +84,14 @@ def emit(
 
     Raises:
         InputError: No exporter of that name.
+        EmitError: The format has no place for what the table holds.
         UnsupportedOpError: The format cannot hold some operator.
         StorageError: The file cannot be written.
     """
     rewrite = retarget or RETARGETS.get(format)
     if rewrite is not None:
         quantized = rewrite(quantized)
+    refuse_int4(quantized, format)
     io = "float" if format in FLOAT_BORDERS else io
     EXPORTERS.load(format)(quantized, path, io=io, metadata=metadata)
     integer = io == "int8"

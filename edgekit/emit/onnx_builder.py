@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.emit.nibbles import pack_nibbles
 from edgekit.errors import StorageError
 from edgekit.types.graph import Graph, Node
 from edgekit.types.qparams import Array, QParams
 
 OPSET = 20
 """First opset with Gelu; the default domain's Q/DQ are unchanged from 19."""
+INT4_OPSET = 21
 IR_VERSION = 10
 PROTOBUF_LIMIT_BYTES = 1_900_000_000
 MODULE_KEY = "edgekit.module"
@@ -75,6 +77,17 @@ class OnnxBuilder:
         """Store a named constant; returns its name."""
         if name not in self._initializers:
             self._initializers[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
+        return name
+
+    def packed(self, name: str, integers: Array) -> str:
+        """Store integers of [-8, 7] as INT4, two in a byte, the first in its low half; returns the name.
+
+        The type came with opset 21, which the file then asks for.
+        """
+        if name not in self._initializers:
+            self._domains[""] = max(self._domains[""], INT4_OPSET)
+            contents = pack_nibbles(integers).tobytes()
+            self._initializers[name] = helper.make_tensor(name, TensorProto.INT4, integers.shape, contents, raw=True)
         return name
 
     def argument(self, array: Array, stem: str = "arg") -> str:

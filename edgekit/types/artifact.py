@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,13 +20,30 @@ Format = Literal[
     "onnx-qnn",
     "onnx-tensorrt",
     "onnx-host",
+    "onnx-int4",
+    "tflite-int4",
 ]
-"""What a file is: float ONNX, canonical QDQ, QDQ for x86 CPUs, QOperator, TFLite; and those of single targets."""
+"""What a file is: float ONNX, canonical QDQ, QDQ for x86 CPUs, QOperator, TFLite; those of single targets; and float
+arithmetic on int4 weights."""
 
 FORMATS: tuple[Format, ...] = ("onnx-fp32", "onnx-int8", "onnx-x86", "onnx-qop", "tflite-int8")
 """What `emit.formats` may name, and is when nothing is said; the others are written for their target alone."""
 FLOAT: Format = "onnx-fp32"
 """The float file that every int8 file is measured against."""
+INT4: tuple[Format, ...] = ("onnx-int4", "tflite-int4")
+"""The formats that hold int4 weights, and no quantized activations."""
+
+
+def with_int4_weights(formats: Iterable[str]) -> tuple[Format, ...]:
+    """What a list of formats becomes when the weights are int4: one file for each runtime that was asked for.
+
+    >>> with_int4_weights(("onnx-fp32", "onnx-int8", "onnx-x86"))
+    ('onnx-fp32', 'onnx-int4')
+    """
+    wanted = {
+        FLOAT if name == FLOAT else "tflite-int4" if name.startswith("tflite") else "onnx-int4" for name in formats
+    }
+    return tuple(name for name in (FLOAT, *INT4) if name in wanted)
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgekit.emit.nibbles import pack_nibbles
 from edgekit.emit.tflite.program import Operation, Program, Tensor
 from edgekit.emit.tflite.versions import minimal_version
 from edgekit.types.qparams import Array, QParams
@@ -20,6 +21,7 @@ from edgekit.types.qparams import Array, QParams
 _ALIGNMENT = 16
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
+    "int4": schema.TensorType.INT4,
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
     "int16": schema.TensorType.INT16,
@@ -91,7 +93,8 @@ def serialize(
         _subgraph(
             name,
             tensors=[
-                _tensor(program.tensors[old], buffers.add(program.tensors[old].data), vectors=vectors) for old in used
+                _tensor(program.tensors[old], buffers.add(_bytes_of(program.tensors[old])), vectors=vectors)
+                for old in used
             ],
             inputs=[index[old] for old in inputs.values()],
             outputs=[index[old] for old in outputs.values()],
@@ -104,6 +107,11 @@ def serialize(
     builder = flatbuffers.Builder(buffers.size + 4096 + 512 * len(used))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def _bytes_of(tensor: Tensor) -> Array | None:
+    """What the buffer of a tensor holds."""
+    return pack_nibbles(tensor.data) if tensor.dtype == "int4" and tensor.data is not None else tensor.data
 
 
 class _Buffers:

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgekit.emit.tflite.layout import identity, order
-from edgekit.emit.tflite.lowering import Lowering, Stored
+from edgekit.emit.tflite.lowering import Lowering, Stored, permuted_axis
 from edgekit.emit.tflite.padding import conv_padding, padded
 from edgekit.types.graph import Node
 from edgekit.types.qparams import Array, QParams
@@ -154,11 +154,21 @@ def _matrix(lowering: Lowering, name: str, *, int8: bool) -> tuple[int, bool]:
 
 
 def conv_weight(lowering: Lowering, node: Node, *, int8: bool) -> tuple[Array, QParams | None]:
-    """Weight as (O, kh, kw, I / group), its channel axis 0."""
+    """Weight as (O, kh, kw, I / group), its channel axis 0, or blocks along the last."""
     weight, qparams = lowering.contents(node.inputs[1], int8=int8)
     if weight.ndim == 3:
-        weight = weight[:, :, None, :]
+        weight, qparams = weight[:, :, None, :], _flat_map(qparams)
+    if qparams is not None and qparams.block:
+        qparams = permuted_axis(qparams, (0, 2, 3, 1))
     return weight.transpose(0, 2, 3, 1), qparams
+
+
+def _flat_map(qparams: QParams | None) -> QParams | None:
+    """Blocks of a (O, I, L) weight as those of (O, I, 1, L)."""
+    if qparams is None or not qparams.block:
+        return qparams
+    scale, zero_point = qparams.scale[:, :, None, :], qparams.zero_point[:, :, None, :]
+    return QParams(scale, zero_point, qparams.dtype, qparams.axis, qparams.block)
 
 
 def bias_tensor(lowering: Lowering, node: Node, size: int, *, int8: bool) -> int:
@@ -194,9 +204,9 @@ def map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
 def per_channel(qparams: QParams | None, channels: int, *, axis: int) -> QParams | None:
     """The same scales, one per output channel, on the axis where the stored weight has its channels.
 
-    Kernels take one scale for a weight too, but not beside a bias with one per channel.
+    Kernels take one scale for a weight too, but not beside a bias with one per channel. Blocks stay as they are.
     """
-    if qparams is None:
-        return None
+    if qparams is None or qparams.block:
+        return qparams
     scale, zero_point = (np.broadcast_to(array, (channels,)) for array in (qparams.scale, qparams.zero_point))
     return QParams(scale, zero_point, qparams.dtype, axis)

@@ -132,8 +132,20 @@ class Lowering:
 
     def array(self, data: Array, *, qparams: QParams | None = None, name: str = "", int8: bool = True) -> int:
         """An array as a constant tensor, dequantized when it holds integers and the domain is float."""
+        if qparams is not None and qparams.block:
+            return self._blocks(data, qparams, name)
         tensor = self.program.constant(name or f"constant{len(self.program.tensors)}", data, qparams=qparams)
         return self.dequantized(tensor) if qparams is not None and not int8 else tensor
+
+    def _blocks(self, data: Array, qparams: QParams, name: str) -> int:
+        """Float reals of integers that share scales in blocks: each block is stored as a channel, then reshaped away.
+
+        So no kernel needs to know blocks; the reshape moves nothing.
+        """
+        assert qparams.axis == data.ndim - 1, "blocks are stored along the last axis"
+        rows = data.reshape(-1, qparams.block)
+        scales = QParams(qparams.scale.reshape(-1), qparams.zero_point.reshape(-1), qparams.dtype, 0)
+        return self.reshape(self.array(rows, qparams=scales, name=name, int8=False), data.shape)
 
     def integers(self, values: Sequence[int]) -> int:
         """An int32 vector argument such as a shape, axes or paddings."""
@@ -309,4 +321,7 @@ def permuted_axis(qparams: QParams | None, permutation: Permutation) -> QParams 
     """QParams of a constant after its axes were permuted."""
     if qparams is None or qparams.axis is None:
         return qparams
-    return QParams(qparams.scale, qparams.zero_point, qparams.dtype, permutation.index(qparams.axis))
+    axis, scale, zero_point = permutation.index(qparams.axis), qparams.scale, qparams.zero_point
+    if qparams.block:
+        scale, zero_point = scale.transpose(permutation), zero_point.transpose(permutation)
+    return QParams(scale, zero_point, qparams.dtype, axis, qparams.block)

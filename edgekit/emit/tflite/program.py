@@ -22,9 +22,9 @@ class Tensor:
     Attributes:
         name: Shown by tools; the model's value name where there is one.
         shape: Static shape as stored.
-        dtype: numpy name.
+        dtype: numpy name, or "int4".
         qparams: Scale and zero point, `axis` counted in the stored order.
-        data: The contents of a constant, else None.
+        data: The contents of a constant, int4 as int8; else None.
     """
 
     name: str
@@ -62,7 +62,8 @@ class Program:
         data = np.ascontiguousarray(data).reshape(np.shape(data))
         key = (data.dtype.str, data.shape, data.tobytes(), _key(qparams))
         if key not in self._constants:
-            self.tensors.append(Tensor(name, data.shape, str(data.dtype), qparams, data))
+            dtype = str(data.dtype) if qparams is None else qparams.dtype
+            self.tensors.append(Tensor(name, data.shape, dtype, qparams, data))
             self._constants[key] = len(self.tensors) - 1
         return self._constants[key]
 

@@ -34,8 +34,18 @@ def reshape(lowering: Lowering, node: Node) -> None:
 
 
 def _only_gemm_reads(lowering: Lowering, node: Node) -> bool:
+    """Whether every reader is a Gemm whose columns can be shuffled: those that share scales in blocks cannot."""
     graph, name = lowering.graph, node.outputs[0]
     readers = graph.consumers.get(name, ())
     return name not in graph.outputs and all(
-        reader.op == "Gemm" and reader.inputs[0] == name and reader.inputs[1] in graph.constants for reader in readers
+        reader.op == "Gemm"
+        and reader.inputs[0] == name
+        and reader.inputs[1] in graph.constants
+        and not _has_blocks(lowering, reader.inputs[1])
+        for reader in readers
     )
+
+
+def _has_blocks(lowering: Lowering, name: str) -> bool:
+    qparams = lowering.quantized.qparams.get(name)
+    return qparams is not None and qparams.block > 0

@@ -84,6 +84,8 @@ def _broadcast(operation: Operation, tensors: Sequence[Tensor], inputs: Sequence
 
 def _dequantize(operation: Operation, tensors: Sequence[Tensor], inputs: Sequence[Tensor]) -> int:
     qparams = inputs[0].qparams
+    if inputs[0].dtype == "int4":
+        return 6
     return 5 if qparams is not None and np.ndim(qparams.scale) else 1
 
 
