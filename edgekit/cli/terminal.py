@@ -30,6 +30,7 @@ class Terminal:
 
     Attributes:
         json: stdout gets one JSON document.
+        told: It has been written.
         quiet: No progress and no notes; errors still show.
         verbose: Warnings and debug logs of every library show.
         command: The command line that was given, for the report.
@@ -38,6 +39,7 @@ class Terminal:
     def __init__(self, command: str = "edgekit") -> None:
         self.command = command
         self.json = False
+        self.told = False
         self.quiet = False
         self.verbose = False
 
@@ -48,14 +50,15 @@ class Terminal:
 
     def result(self, document: object) -> None:
         """The result as JSON, on stdout."""
+        self.told = True
         click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
     def show_error(self, error: EdgekitError) -> None:
-        """The message and its hint; as JSON on stdout as well when that was asked for."""
+        """The message and its hint; as JSON on stdout too when that was asked for and no result stands there yet."""
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
         if error.hint:
             click.echo(f"{click.style('hint:', bold=True)} {error.hint}", err=True)
-        if self.json:
+        if self.json and not self.told:
             name = type(error).__name__
             self.result(
                 {"error": {"type": name, "message": str(error), "hint": error.hint, "exit_code": error.exit_code}}

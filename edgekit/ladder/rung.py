@@ -36,8 +36,8 @@ RUNGS: Family[Callable[[], Rung]] = Family(
 """Each names a class without arguments."""
 
 CLIMBS: Mapping[str, tuple[str, ...]] = {
-    "fast": (),
-    "balanced": (),
-    "thorough": (),
+    "fast": ("mixed-precision", "weight-only"),
+    "balanced": ("hessian-rounding", "mixed-precision", "weight-only"),
+    "thorough": ("hessian-rounding", "mixed-precision", "weight-only"),
 }
 """effort -> rungs above the base, in order. The last two cost speed, so they wait for a budget that asks for them."""
