@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli.app import INTERRUPTED, TERMINATED, run
+from edgekit.types.artifact import FORMATS
 from edgekit.types.recipe import FILES, Recipe
 from tests.interruption import hear_interrupts
 
 REPORTS = {"recipe.toml", "report.json", "report.md"}
+WRITTEN = {FILES[name] for name in FORMATS}
 
 
 def test_leaves_the_files_and_prints_the_report_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,7 +25,7 @@ def test_leaves_the_files_and_prints_the_report_as_json(model: Path, capsys: pyt
     report = json.loads(printed.out)
     assert report == json.loads((out / "report.json").read_text())
     assert report["command"] == "edgekit " + " ".join(words)
-    assert {path.name for path in out.iterdir()} == {*FILES.values(), *REPORTS}
+    assert {path.name for path in out.iterdir()} == {*WRITTEN, *REPORTS}
     assert "✓ calibrate" in printed.err
 
 
@@ -61,7 +63,7 @@ def test_the_written_recipe_makes_the_same_bytes(model: Path, monkeypatch: pytes
     assert (
         run(["compress", str(model), "--recipe", str(runs / "a/recipe.toml"), "--out", str(runs / "b"), "--quiet"]) == 0
     )
-    for name in (*FILES.values(), "recipe.toml"):
+    for name in (*WRITTEN, "recipe.toml"):
         assert (runs / "a" / name).read_bytes() == (runs / "b" / name).read_bytes(), name
 
 
