@@ -61,6 +61,7 @@ class Calibrated:
         findings: What choosing them this way costs.
         preprocessing: How an image becomes an input, when the inputs were images.
         ladder: How the graph was arrived at; None without ranges to decide.
+        rescaled: Whether its inner values are other than the float file's, since a rung equalized channels.
     """
 
     quantized: QuantizedGraph
@@ -71,6 +72,7 @@ class Calibrated:
     findings: tuple[Finding, ...] = ()
     preprocessing: Preprocessing | None = None
     ladder: LadderReport | None = None
+    rescaled: bool = False
 
 
 def calibrate(
@@ -125,6 +127,7 @@ def calibrate(
     return Calibrated(
         quantized=climbed.draft.quantized,
         ladder=climbed.report,
+        rescaled=climbed.draft.graph is not graph,
         held_back=held_back,
         source=opened.source,
         samples=chosen.count,

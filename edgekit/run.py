@@ -112,12 +112,17 @@ class Run:
 
     def check(self, files: Sequence[Artifact], calibrated: Calibrated, data: Data) -> CheckReport:
         """Run the files on their runtimes."""
+        inner = None
+        if calibrated.rescaled:
+            inner = self.space.scratch / "inner.fp32.onnx"
+            float_artifact(calibrated.quantized.graph, inner, metadata={})
         with self.stages.stage("check"):
             return compare(
                 files,
                 quantized=calibrated.quantized,
                 held_back=calibrated.held_back,
                 task=data.task,
+                inner=inner,
                 budget_seconds=self.request.recipe.check.seconds,
                 progress=self.stages,
             )

@@ -10,6 +10,8 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from edgekit.check.accuracy import Task, note_not_measured
 from edgekit.check.addresses import find_addresses
@@ -44,6 +46,7 @@ def compare(
     quantized: QuantizedGraph,
     held_back: Samples,
     task: Task | None = None,
+    inner: Path | None = None,
     budget_seconds: float = 20.0,
     progress: Progress | None = None,
 ) -> CheckReport:
@@ -56,6 +59,8 @@ def compare(
         quantized: The graph that all of them were made from.
         held_back: Samples that calibration has not seen; streamed, as many as the budget allows.
         task: Labelled samples and a metric, for the files that are shipped; all of them are run, outside the budget.
+        inner: A float ONNX file of `quantized.graph`, where its inner values are not those of the float file: equalized
+            channels. None takes the float file for the layer table.
         budget_seconds: Wall time to aim for; two samples per file are always run.
         progress: Who watches.
 
@@ -64,7 +69,7 @@ def compare(
         InputError: The samples do not fit the model's inputs.
     """
     start = time.perf_counter()
-    measure_files = measure_one_by_one if is_large(quantized) else _measure_together
+    measure_files = measure_one_by_one if is_large(quantized) else partial(_measure_together, inner=inner)
     measured = measure_files(
         artifacts,
         quantized,
@@ -84,6 +89,7 @@ def _measure_together(
     *,
     held_back: Samples,
     task: Task | None,
+    inner: Path | None,
     budget_seconds: float,
     progress: Progress,
 ) -> Measured:
@@ -95,7 +101,7 @@ def _measure_together(
     fusions = _read_fusions(case, progress)
     latencies = _measure_latency(case, kept[0], budget_seconds, progress)
     accuracies = _measure_accuracy(case, task, progress)
-    layers, notes = _rate_layers(case, kept, progress)
+    layers, notes = _rate_layers(case, inner or case.exact.artifact.path, kept, progress)
     return Measured(
         case,
         outcome,
@@ -183,15 +189,14 @@ def _measure_accuracy(case: Case, task: Task | None, progress: Progress) -> dict
 
 
 def _rate_layers(
-    case: Case, samples: Sequence[Sample], progress: Progress
+    case: Case, inner: Path, samples: Sequence[Sample], progress: Progress
 ) -> tuple[tuple[LayerQuality, ...], tuple[Finding, ...]]:
     qdq = case.first_of(QDQ)
     if qdq is None:
         return (), ()
     with progress.stage("rate layers"):
         try:
-            paths = case.exact.artifact.path, qdq.artifact.path
-            return worst_layers(*paths, case.quantized, samples), ()
+            return worst_layers(inner, qdq.artifact.path, case.quantized, samples), ()
         except EdgekitError as error:
             note = Finding("layers-not-rated", f"the inner values could not be read: {error}")
             return (), (note,)
