@@ -97,7 +97,7 @@ def _refuse_without(path: Path, model: onnx.ModelProto) -> None:
 def _refuse(path: Path, model: onnx.ModelProto) -> None:
     """Whatever can be seen in the graph to be out of reach."""
     counts = Counter(node.op_type for node in all_nodes(model))
-    integer = {op: count for op, count in counts.items() if op in _INTEGER or op.startswith("QLinear")}
+    integer = {op: count for op, count in counts.items() if op in _INTEGER or op.startswith(("QLinear", "QGemm"))}
     if integer:
         listed = ", ".join(f"{count} {op}" for op, count in integer.items())
         raise ModelLoadError(

@@ -26,7 +26,7 @@ from edgekit.errors import ModelLoadError
 from edgekit.load.external_data import all_nodes
 from edgekit.load.quantized_onnx_clamps import saturating_clamp
 from edgekit.load.quantized_onnx_params import activation_params, read_grid, same_numbers, stored_constant
-from edgekit.load.quantized_onnx_result import Walked, float_model, producer_of, public_names
+from edgekit.load.quantized_onnx_result import Walked, float_model, keep_last_of_moves, producer_of, public_names
 from edgekit.load.stored_arrays import array_of, constant_of
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.imported import Imported, StoredConstant
@@ -96,6 +96,7 @@ class _Apart:
     def finish(self) -> tuple[onnx.ModelProto, Imported]:
         """The float model, and what was found."""
         walked = self.walked
+        keep_last_of_moves(walked)
         names = public_names(walked)
         activations = {names[tensor]: params for tensor, params in walked.grids.items() if tensor not in walked.moved}
         imported = Imported(

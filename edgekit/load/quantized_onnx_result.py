@@ -14,6 +14,7 @@ from edgekit.types.qparams import Array, QParams
 
 _SUFFIXES = (".requantized", ".q", ".clamped", ".raw")
 """Ends of names that say how a tensor came about, in our own files and in what was taken apart."""
+_RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
 
 
 @dataclass
@@ -70,6 +71,25 @@ class Walked:
     def float_name(self, name: str) -> str:
         """The float tensor behind an integer one or behind a DequantizeLinear; itself for any other."""
         return self.integers[name][0] if name in self.integers else self.aliases.get(name, name)
+
+
+def keep_last_of_moves(walked: Walked) -> None:
+    """Of a value and its only reader, a reshape with the same QParams, the result of the reshape is the one to keep.
+
+    Otherwise the value, being kept, would stop simplification from joining the reshape with what comes before.
+    """
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in walked.nodes:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    results = {walked.float_name(name) for name in walked.outputs}
+    for tensor in list(walked.grids):
+        found = readers.get(tensor, [])
+        if tensor in results or len(found) != 1 or found[0].op_type not in _RESHAPES:
+            continue
+        result = found[0].output[0]
+        if tensor not in walked.moved and result in walked.grids and result in walked.moved:
+            walked.moved[tensor] = walked.moved.pop(result)
 
 
 def public_names(walked: Walked) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edgekit.shrink.quantization.constants import separate_roles
 from edgekit.shrink.quantization.impose_constants import Constants, match_constants
 from edgekit.shrink.quantization.impose_linear import Linear, impose_linear
-from edgekit.shrink.quantization.impose_ties import ExactTies, spread_scales
+from edgekit.shrink.quantization.impose_ties import ExactTies, moves_elements, spread_scales
 from edgekit.shrink.quantization.observe import LINEAR
 from edgekit.shrink.quantization.ties import float_activations
 from edgekit.types.finding import Finding, Severity
@@ -37,24 +37,30 @@ class Imposed:
     findings: tuple[Finding, ...] = ()
 
 
-def without_taps(graph: Graph, imported: Imported) -> Graph:
+def without_taps(graph: Graph, imported: Imported) -> tuple[Graph, Imported]:
     """The model itself: the results that were added to keep tensors by name are taken away again.
+
+    Where simplification found that a kept tensor only is another value in another shape, that value takes the QParams.
 
     Args:
         graph: What simplification made of the float file of an import; any other graph comes back as it is.
         imported: Says which results the model has.
     """
     if graph.outputs == imported.outputs:
-        return graph
+        return graph, imported
     needed, kept = set(imported.outputs), []
+    activations = dict(imported.activations)
     for node in reversed(graph.nodes):
         if needed.intersection(node.outputs):
             kept.append(node)
             needed.update(node.inputs)
+        elif moves_elements(node) and node.outputs[0] in activations:
+            params = activations.pop(node.outputs[0])
+            activations.setdefault(node.inputs[0], params)
     kept.reverse()
     named = {*graph.inputs, *(name for node in kept for name in node.outputs)}
     read = {name for node in kept for name in node.inputs}
-    return dataclasses.replace(
+    model = dataclasses.replace(
         graph,
         outputs=imported.outputs,
         nodes=tuple(_as_requantize(node, imported) for node in kept),
@@ -62,6 +68,7 @@ def without_taps(graph: Graph, imported: Imported) -> Graph:
         constants={name: array for name, array in graph.constants.items() if name in read},
         batch_axes={name: axis for name, axis in graph.batch_axes.items() if name in named},
     )
+    return model, dataclasses.replace(imported, activations=activations)
 
 
 def impose(graph: Graph, imported: Imported) -> Imposed:
@@ -78,7 +85,7 @@ def impose(graph: Graph, imported: Imported) -> Imposed:
         graph: Simplified; with or without the results added for the import.
         imported: What the other tool decided, by the names of this graph's values.
     """
-    graph = without_taps(graph, imported)
+    graph, imported = without_taps(graph, imported)
     constants = match_constants(graph, imported)
     graph = separate_roles(graph)
     constants = constants.extended(graph.constants)

@@ -37,7 +37,7 @@ def spread_scales(graph: Graph, known: dict[str, QParams]) -> dict[str, QParams]
                 found.setdefault(name, found[node.inputs[0]])
     for node in reversed(graph.nodes):
         ends = [found.get(name) for name in node.outputs]
-        if not _moves(node) or ends[0] is None or any(end is None or not same(end, ends[0]) for end in ends):
+        if not moves_elements(node) or ends[0] is None or any(end is None or not same(end, ends[0]) for end in ends):
             continue
         for name in _data(node):
             sole = len(graph.consumers[name]) == 1 and name not in graph.outputs
@@ -61,7 +61,7 @@ class ExactTies:
         result = self._qparams.get(node.outputs[0])
         if rule in _FIXED and (result is None or not same(result, _FIXED[rule])):
             return f"int8 kernels give {node.op} a fixed scale, and the file another one"
-        if rule is not Rule.TIED or node.op == "Concat" or _moves(node):
+        if rule is not Rule.TIED or node.op == "Concat" or moves_elements(node):
             return ""
         source = self._qparams.get(node.inputs[0])
         if source is None or result is None or same(source, result):
@@ -116,7 +116,7 @@ def _data(node: Node) -> tuple[str, ...]:
     return node.inputs if node.op == "Concat" else node.inputs[:1]
 
 
-def _moves(node: Node) -> bool:
+def moves_elements(node: Node) -> bool:
     """Whether every element of the result is one of the input (or an exact zero)."""
     if OPERATORS[node.op].rule is not Rule.TIED or node.op in _AVERAGING or node.clamp is not None:
         return False
@@ -131,4 +131,4 @@ def _picks_elements(node: Node) -> bool:
     """Moves, or a ReLU: its result lies on the grid of its input, of which 0 is a point."""
     if node.op == "Clip":
         return node.attributes["low"] in (0.0, -math.inf) and node.attributes["high"] == math.inf
-    return _moves(node)
+    return moves_elements(node)
