@@ -33,6 +33,16 @@ def read_tflite(path: Path, quantized: QuantizedGraph) -> Fusion:
     Raises:
         ModelLoadError: LiteRT cannot load the file.
     """
+    executed, delegated = list_tflite(path)
+    return summarize_fusion(quantized, executed, delegated=delegated)
+
+
+def list_tflite(path: Path) -> tuple[list[Executed], int | None]:
+    """Every operator of a file, and how many partitions XNNPACK took of it (None where the runtime does not tell).
+
+    Raises:
+        ModelLoadError: LiteRT cannot load the file.
+    """
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
@@ -42,7 +52,7 @@ def read_tflite(path: Path, quantized: QuantizedGraph) -> Fusion:
         raise ModelLoadError(f"LiteRT cannot load {path.name}: {error}") from error
     executed = [_read(operator, tensors) for operator in operators if operator["op_name"] != _DELEGATE]
     delegated = sum(operator["op_name"] == _DELEGATE for operator in operators) if operators else None
-    return summarize_fusion(quantized, executed, delegated=delegated)
+    return executed, delegated
 
 
 def _list_operators(interpreter: Any) -> list[Mapping[str, Any]]:

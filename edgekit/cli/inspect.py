@@ -1,4 +1,4 @@
-"""`edgekit inspect FILE`: what a written file takes, gives, and says about where it comes from."""
+"""`edgekit inspect FILE`: what a file takes and gives, where it comes from, and what each target will make of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import click
 
 from edgekit import digest
 from edgekit.cli.terminal import Terminal, needing, output_options
-from edgekit.errors import InputError
+from edgekit.errors import InputError, RecipeError
 from edgekit.types.artifact import parts_of
 from edgekit.types.spec import TensorSpec
+from edgekit.types.target import TARGETS, Target
 from edgekit.units import size
 
 if TYPE_CHECKING:
@@ -21,17 +22,40 @@ if TYPE_CHECKING:
     from edgekit.runtime.ort import OrtSession
 
 
-@click.command(short_help="Show what a file takes, gives, and where it comes from.")
+EXAMPLES = """\b
+Examples:
+  edgekit inspect model.x86.int8.onnx                 (every target, this machine's CPU last)
+  edgekit inspect quantized_elsewhere.onnx --for x86-avx2,arm
+  edgekit inspect model.int8.tflite --for host --json
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Show what a file takes and gives, and what runs int8 on each target.")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--for",
+    "names",
+    multiple=True,
+    metavar="TARGET",
+    help=f"Only these targets, separated by commas: {', '.join(TARGETS)}.  [default: all]",
+)
 @output_options
 @click.pass_obj
-def inspect(terminal: Terminal, /, *, file: Path) -> None:
-    """Show the inputs, outputs, scales, preprocessing and origin of an .onnx or .tflite file.
+def inspect(terminal: Terminal, /, *, file: Path, names: tuple[str, ...]) -> None:
+    """Show what an .onnx or .tflite file takes and gives, where it comes from, and what each target makes of it.
 
-    The file is loaded by its runtime, so what is shown is what will run.
+    FILE may be float or quantized, made by edgekit or elsewhere. For each target, nodes are counted that will run on
+    8-bit integers; those that fall back are named, with the reason. This is forecast from the rules of the target's
+    runtime. For `host`, the CPU of this machine, it is read from the graph that the runtime executes after its own
+    optimisation.
     """
+    targets = _targets(names)
     with terminal.work():
         session = _open(file)
+        with needing("compress"):
+            from edgekit.targets.forecast import forecast
+
+        forecasts = forecast(file, targets)
         parts = parts_of(file)
         total_bytes = sum(part.stat().st_size for part in parts)
         found = {
@@ -41,6 +65,7 @@ def inspect(terminal: Terminal, /, *, file: Path) -> None:
             "inputs": [dataclasses.asdict(spec) for spec in session.inputs],
             "outputs": [dataclasses.asdict(spec) for spec in session.outputs],
             "metadata": {key: _plain(text) for key, text in sorted(session.metadata.items())},
+            "targets": [dataclasses.asdict(found) for found in forecasts],
         }
     if terminal.json:
         terminal.result(found)
@@ -54,6 +79,25 @@ def inspect(terminal: Terminal, /, *, file: Path) -> None:
         click.echo("metadata")
         for key, text in sorted(session.metadata.items()):
             click.echo(f"  {key}: {text}")
+    from edgekit.report.forecast import tell
+
+    click.echo("targets")
+    for each in forecasts:
+        for line in tell(each):
+            click.echo(f"  {line}")
+
+
+def _targets(names: tuple[str, ...]) -> tuple[Target, ...]:
+    """The targets that were asked for; all of them when none was.
+
+    Raises:
+        RecipeError: A name that is no target.
+    """
+    asked = [part.strip() for name in names for part in name.split(",") if part.strip()]
+    unknown = [name for name in asked if name not in TARGETS]
+    if unknown:
+        raise RecipeError(f"--for: there is no target '{unknown[0]}'", hint=f"known targets: {', '.join(TARGETS)}")
+    return tuple(target for target in TARGETS.values() if not asked or target.name in asked)
 
 
 def _open(file: Path) -> OrtSession | LitertSession:

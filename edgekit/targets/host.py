@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgekit.check.case import Sample, make_zeros
 from edgekit.check.intervals import wilson
-from edgekit.check.latency import measure
+from edgekit.check.latency import PRECISION, measure
 from edgekit.check.machine import describe_machine
 from edgekit.check.signal import SignalMeter
 from edgekit.check.subject import Subject, open_subject
@@ -67,7 +67,7 @@ def choose_for_host(
 
     1. Accurate are those within `tolerance_db` of the best SQNR whose top-1 agreement is not significantly below the
        best one's.
-    2. Of them the fastest wins; of those that cannot be told from it, the one with the higher SQNR.
+    2. Of them the fastest wins; of those within the precision of the timing, the one with the highest SQNR.
 
     Args:
         graph: The float graph.
@@ -146,7 +146,7 @@ def select(trials: Sequence[HostTrial]) -> tuple[HostTrial, str]:
     if not timed:
         return accurate[0], "it is as accurate as the best; nothing could be timed"
     fastest = min(timed, key=_ratio)
-    rivals = [trial for trial in timed if _overlap(trial.latency_ratio, fastest.latency_ratio)]
+    rivals = [trial for trial in timed if _ratio(trial) <= _ratio(fastest) * (1 + PRECISION)]
     chosen = max(rivals, key=lambda trial: trial.sqnr_db if _is_number(trial.sqnr_db) else -math.inf)  # type: ignore[arg-type,return-value]
     count = f"{len(accurate)} of {len(trials)} candidates are as accurate as the best"
     how = "the fastest of them" if chosen is fastest else "as fast as the fastest of them, and more accurate"
@@ -201,10 +201,6 @@ def _trial(candidate: HostCandidate, signal: Signal | None, ratio: Interval | No
 
 def _ratio(trial: HostTrial) -> float:
     return trial.latency_ratio.estimate if trial.latency_ratio else math.inf
-
-
-def _overlap(first: Interval | None, second: Interval | None) -> bool:
-    return first is not None and second is not None and first.low <= second.high and second.low <= first.high
 
 
 def _is_number(value: float | None) -> bool:
