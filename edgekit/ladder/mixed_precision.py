@@ -15,7 +15,8 @@ from edgekit.ladder.candidate_latency import measure_candidates
 from edgekit.ladder.climb import is_met
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.need import quality_of, refuse_without_need
-from edgekit.shrink.quantization.float_choice import FloatStep, count_float_bytes, order_floats
+from edgekit.shrink.quantization.float_choice import FloatStep, order_floats
+from edgekit.types.float_bytes import count_float_bytes
 from edgekit.types.ladder import Score
 from edgekit.types.output_noise import OutputNoise
 from edgekit.units import duration, share, size

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.types.float_bytes import count_float_bytes
 from edgekit.types.graph import Graph, Node, QuantizedGraph
 from edgekit.types.operators import Role, role
 from edgekit.types.output_noise import OutputNoise, touching
@@ -157,24 +158,3 @@ def count_products(graph: Graph, node: Node) -> int:
 def _count_moved(graph: Graph, node: Node) -> int:
     read = [name for slot, name in enumerate(node.inputs) if name and role(node.op, slot) is Role.ACTIVATION]
     return sum(int(np.prod(graph.shape(name), dtype=np.int64)) for name in (*read, *node.outputs))
-
-
-def count_float_bytes(quantized: QuantizedGraph, node: Node) -> int:
-    """Bytes that a file gains in constants when a node keeps its own in float: 4 for 1, less scales and zero points.
-
-    Constants that other nodes read as integers, too, cost their float copy besides.
-    """
-    return sum(
-        _float_bytes(quantized, name, shared=len(quantized.graph.consumers[name]) > 1)
-        for name in dict.fromkeys(node.inputs)
-        if name in quantized.integers
-    )
-
-
-def _float_bytes(quantized: QuantizedGraph, name: str, *, shared: bool) -> int:
-    stored, params = quantized.integers[name], quantized.qparams[name]
-    exact = 4 * int(stored.size)
-    if shared:
-        return exact
-    zero_points = 0 if params.dtype == "int32" else int(params.zero_point.size)  # int32 biases are written without
-    return exact - int(stored.nbytes) - 4 * int(params.scale.size) - zero_points

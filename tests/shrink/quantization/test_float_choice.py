@@ -3,8 +3,9 @@ import math
 import pytest
 
 from edgekit.emit.exporter import emit
-from edgekit.shrink.quantization.float_choice import count_float_bytes, count_products, order_floats, share_price
+from edgekit.shrink.quantization.float_choice import count_products, order_floats, share_price
 from edgekit.shrink.quantization.quantize import quantize
+from edgekit.types.float_bytes import count_float_bytes
 from edgekit.types.output_noise import OutputNoise
 from edgekit.types.plan import Plan
 from tests.shrink.quantization.graphs import histograms, two_branches
