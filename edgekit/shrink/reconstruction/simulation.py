@@ -55,7 +55,7 @@ class SimulatedGraph(TorchExecutor):
         zero = int(params.zero_point)
         if name in self.scales:
             return torch._fake_quantize_learnable_per_tensor_affine(
-                value, self.scales[name], torch.tensor(float(zero)), low, high, 1.0
+                value, self.scales[name], torch.tensor([float(zero)]), low, high, 1.0
             )
         return torch.fake_quantize_per_tensor_affine(value, float(params.scale), zero, low, high)
 
