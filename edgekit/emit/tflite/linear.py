@@ -17,6 +17,9 @@ from edgekit.types.qparams import Array, QParams
 def conv(lowering: Lowering, node: Node) -> None:
     """CONV_2D or DEPTHWISE_CONV_2D over channels-last maps, explicit PAD where SAME and VALID do not fit."""
     int8 = lowering.is_int8(node)
+    if _is_dense_of_int4(lowering, node):
+        _dense_over_map(lowering, node)
+        return
     source = lowering.read_map(node.inputs[0], int8=int8)
     weight, qparams = conv_weight(lowering, node, int8=int8)
     channels, filters, group = lowering.shape_of(source)[3], weight.shape[0], node.attributes["group"]
@@ -46,6 +49,33 @@ def conv(lowering: Lowering, node: Node) -> None:
         qparams=lowering.output_qparams(node, int8=int8),
         options=options,
     )
+    lowering.publish_map(node.outputs[0], result, clamp=rest)
+
+
+def _is_dense_of_int4(lowering: Lowering, node: Node) -> bool:
+    """A pointwise convolution of int4 weights.
+
+    XNNPACK takes no CONV_2D whose weight is computed, and so leaves those behind the DEQUANTIZE of an int4 constant to
+    kernels that are several times slower; a FULLY_CONNECTED of the same numbers it takes.
+    """
+    qparams = lowering.quantized.qparams.get(node.inputs[1])
+    attributes = node.attributes
+    plain = max(attributes["strides"]) == 1 and max(attributes["pads"]) == 0 and attributes["group"] == 1
+    pointwise = max(lowering.graph.shape(node.inputs[1])[2:]) == 1
+    return qparams is not None and qparams.dtype == "int4" and plain and pointwise
+
+
+def _dense_over_map(lowering: Lowering, node: Node) -> None:
+    source = lowering.read_map(node.inputs[0], int8=False)
+    weight, qparams = conv_weight(lowering, node, int8=False)
+    filters, depth = weight.shape[0], weight.shape[3]
+    if qparams is not None and qparams.block:
+        scale, zero_point = (array.reshape(filters, -1) for array in (qparams.scale, qparams.zero_point))
+        qparams = QParams(scale, zero_point, qparams.dtype, 1, qparams.block)
+    bias = bias_tensor(lowering, node, filters, int8=False)
+    activation, rest = lowering.fused(node, int8=False)
+    flat = (weight.reshape(filters, depth), qparams)
+    result = _rows_by_dense(lowering, node, (source, bias), weight=flat, activation=activation)
     lowering.publish_map(node.outputs[0], result, clamp=rest)
 
 
