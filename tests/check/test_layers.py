@@ -1,16 +1,14 @@
-import math
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
-from edgekit.check.layers import ValueMeter, explain, weight_sqnr, worst_layers
-from edgekit.types.qparams import QParams, choose_activation
+from edgekit.check.layer_costs import LayerCost
+from edgekit.check.layers import rate_layers
+from edgekit.types.output_noise import OutputNoise
+from edgekit.types.qparams import choose_activation
 
 
-def rate(net, quantized, files, count=4):
+def rate(net, quantized, files, count=4, **known):
     samples = [sample for sample, _ in zip(net.samples, range(count), strict=False)]
-    return worst_layers(files["onnx-fp32"].path, files["onnx-int8"].path, quantized, samples)
+    return rate_layers(files["onnx-fp32"].path, files["onnx-int8"].path, quantized, samples, **known)
 
 
 def test_layers_are_named_by_module_and_sorted(small_net):
@@ -62,58 +60,19 @@ def test_files_with_int8_borders_can_be_tapped(small_net, rewrite):
     )
 
 
-def meter_of(values, params):
-    meter = ValueMeter(params, 1)
-    meter.add(values, params.dequantize(params.quantize(values)))
-    return meter
+def test_every_value_that_int8_changes_is_rated(small_net):
+    layers = rate(small_net, small_net.quantized, small_net.files)
+    assert {layer.value for layer in layers} == {"h1", "h2", "s", "p", "f", "scores"}
+    assert all(layer.crest_factor > 1.0 for layer in layers)
 
 
-def test_channel_spread_is_peak_over_median_peak():
-    values = np.ones((1, 5, 4), np.float32)
-    values[0, 2] = 50.0
-    meter = ValueMeter(None, 1)
-    meter.add(values, values)
-    assert meter.channel_spread == 50.0
-    assert (meter.saturated_share, meter.typical_steps) == (0.0, math.inf)
-
-
-def test_saturated_share_counts_values_out_of_reach():
-    values = np.array([[-2.0, 0.0, 0.5, 2.0]], np.float32)
-    assert meter_of(values, choose_activation(-1.0, 1.0)).saturated_share == 0.5
-
-
-def test_causes():
-    params = choose_activation(0.0, 100.0)
-    spread = np.full((1, 8, 10), 0.5, np.float32)
-    spread[0, 0] = 99.0
-    near = meter_of(spread[:, 1:], params)
-    assert "a few large values set the range" in explain(near, params, incoming_db=50.0, weights_db=math.inf)[0]
-    shifted = np.full((1, 2, 10), 90.0, np.float32)
-    shifted[0, 0, 0] = 100.0
-    assert any(
-        "zero must be in it" in cause
-        for cause in explain(meter_of(shifted, params), params, incoming_db=80.0, weights_db=math.inf)
-    )
-    low = meter_of(np.linspace(0, 20, 80, dtype=np.float32).reshape(1, 8, 10), params)
-    assert any("outliers of the calibration set" in c for c in explain(low, params, incoming_db=80.0, weights_db=99.0))
-    fine = meter_of(np.linspace(0, 100, 80, dtype=np.float32).reshape(1, 8, 10), params)
-    assert explain(fine, params, incoming_db=math.inf, weights_db=math.inf) == []
-    assert explain(fine, params, incoming_db=60.0, weights_db=12.0) == [
-        "its int8 weights hold only 12.0 dB of the float weights"
-    ]
-    assert "comes with its inputs" in explain(fine, params, incoming_db=fine.noise.db, weights_db=math.inf)[0]
-
-
-def test_weight_sqnr_sees_coarse_weights(small_net):
-    quantized, node = small_net.quantized, small_net.quantized.graph.nodes[0]
-    fine = weight_sqnr(node, quantized)
-    scale = quantized.qparams["w1"].scale * 16
-    coarse = QParams(scale, np.zeros_like(quantized.qparams["w1"].zero_point), "int8", 0)
-    changed = replace(
-        quantized,
-        qparams={**quantized.qparams, "w1": coarse},
-        integers={**quantized.integers, "w1": coarse.quantize(quantized.graph.constants["w1"])},
-    )
-    assert fine > 35
-    assert weight_sqnr(node, changed) == pytest.approx(fine - 24, abs=4)
-    assert weight_sqnr(quantized.graph.nodes[2], quantized) == math.inf
+def test_prices_and_shares_are_those_that_were_given(small_net):
+    noise = OutputNoise({"n2": 0.01}, {"h2": 0.02, "scores": 0.01}, 4)
+    known = {"noise": noise, "costs": {"n2": LayerCost(0.5, 432)}}
+    layers = {layer.value: layer for layer in rate(small_net, small_net.quantized, small_net.files, **known)}
+    assert layers["h2"].output_share == pytest.approx(0.75)
+    assert (layers["h2"].float_ms, layers["h2"].float_bytes) == (0.5, 432)
+    assert layers["scores"].output_share == pytest.approx(0.25)
+    assert (layers["scores"].float_ms, layers["scores"].float_bytes) == (None, None)
+    bare = rate(small_net, small_net.quantized, small_net.files)
+    assert all(layer.output_share is None for layer in bare)
