@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from edgekit.shrink.quantization.histogram import Histogram, mse_range, percentile_range
+from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.masks import mask_ranges
+from edgekit.shrink.quantization.ranges import choose_range
 from edgekit.shrink.quantization.ties import Ties, float_activations
 from edgekit.types.operators import Rule
 from edgekit.types.plan import Plan
@@ -15,8 +16,6 @@ from edgekit.types.qparams import QParams, choose_activation, choose_symmetric
 
 UNIT = QParams(np.float32(1 / 256), np.int32(-128))  # type: ignore[arg-type]
 SYMMETRIC_UNIT = QParams(np.float32(1 / 128), np.int32(0))  # type: ignore[arg-type]
-PERCENTILE = 0.9999
-"""Share of values kept by the "percentile" range."""
 LARGEST_MULTIPLIER = 128.0
 """XNNPACK refuses layers whose s_in * s_w / s_out reaches 256 (qs8 convolution setup); half of it leaves room."""
 
@@ -55,12 +54,7 @@ def _range(ties: Ties, histograms: Mapping[str, Histogram], name: str, plan: Pla
     source = ties.copies.get(name, name)
     if source in plan.ranges:
         return plan.ranges[source]
-    histogram = histograms[source]
-    if plan.method == "percentile":
-        return percentile_range(histogram, PERCENTILE)
-    if plan.method == "mse":
-        return mse_range(histogram)
-    return histogram.low, histogram.high
+    return choose_range(histograms[source], plan.method)
 
 
 def _constant_range(ties: Ties, name: str) -> tuple[float, float]:

@@ -9,6 +9,7 @@ fixed stride of at most `SAMPLED` elements a batch, which is what keeps calibrat
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,10 +21,36 @@ SAMPLED = 4096
 """Elements of one batch that enter the bins."""
 
 
-class Histogram:
-    """Running minimum, maximum, histogram, and (when asked) per-channel mean of one value."""
+@dataclass(frozen=True, eq=False)
+class ChannelSpread:
+    """How the channels of one value differ; each array has shape (C,).
 
-    def __init__(self, *, channel_axis: int | None = None) -> None:
+    Attributes:
+        low: Smallest value seen, float32.
+        high: Largest value seen, float32.
+        power: Mean square, float64.
+    """
+
+    low: Array
+    high: Array
+    power: Array
+
+    @property
+    def peak(self) -> Array:
+        """Largest magnitude, float32."""
+        peak: Array = np.maximum(np.abs(self.low), np.abs(self.high))
+        return peak
+
+
+class Histogram:
+    """Running minimum, maximum, histogram, and (when asked) per-channel mean and spread of one value.
+
+    Args:
+        channel_axis: Axis of the channels; None when nothing per channel is wanted.
+        spread: Keep each channel's minimum, maximum and power too, which costs about as much as the rest.
+    """
+
+    def __init__(self, *, channel_axis: int | None = None, spread: bool = False) -> None:
         self.low = np.inf
         self.high = -np.inf
         self.batches = 0
@@ -31,6 +58,8 @@ class Histogram:
         self.width = 0.0
         self._channel_axis = channel_axis
         self._channel_sum: Array | None = None
+        self._keeps_spread = spread
+        self._spread: ChannelSpread | None = None
 
     def update(self, values: Array) -> bool:
         """Take in one batch: float32, any shape. False, and nothing taken, when it holds NaN or infinity."""
@@ -43,6 +72,8 @@ class Histogram:
             rows = np.moveaxis(values, self._channel_axis, 0).reshape(values.shape[self._channel_axis], -1)
             mean = rows.mean(axis=1)  # float32 with pairwise summation: exact enough for a bias, twice as fast
             self._channel_sum = mean.astype(np.float64) if self._channel_sum is None else self._channel_sum + mean
+            if self._keeps_spread:
+                self._widen(rows)
         self._count(values)
         return True
 
@@ -50,6 +81,22 @@ class Histogram:
     def channel_mean(self) -> Array | None:
         """float64 (C,) mean over batches and positions; None when no channel axis was asked for."""
         return None if self._channel_sum is None else self._channel_sum / self.batches
+
+    @property
+    def spread(self) -> ChannelSpread | None:
+        """How the channels differ; None when that was not asked for."""
+        kept = self._spread
+        return None if kept is None else ChannelSpread(kept.low, kept.high, kept.power / self.batches)
+
+    def _widen(self, rows: Array) -> None:
+        """Take in one batch of shape (C, positions)."""
+        low, high = rows.min(axis=1), rows.max(axis=1)
+        power = np.einsum("cp,cp->c", rows, rows).astype(np.float64) / rows.shape[1]
+        if self._spread is not None:
+            before = self._spread
+            low, high = np.minimum(low, before.low), np.maximum(high, before.high)
+            power = power + before.power
+        self._spread = ChannelSpread(low, high, power)
 
     @property
     def centers(self) -> Array:
@@ -72,30 +119,3 @@ class Histogram:
         self.counts = np.zeros_like(self.counts)
         self.counts[HALF // 2 : HALF // 2 + HALF] = merged
         self.width *= 2
-
-
-def percentile_range(histogram: Histogram, keep: float) -> tuple[float, float]:
-    """Range that holds the share `keep` (0..1) of the values, cutting equally at both ends, never past min and max."""
-    total = np.cumsum(histogram.counts)
-    tail = (1.0 - keep) / 2 * total[-1]
-    first = int(np.searchsorted(total, tail, side="right"))
-    last = int(np.searchsorted(total, total[-1] - tail, side="left"))
-    low, high = (first - HALF) * histogram.width, (last + 1 - HALF) * histogram.width
-    return max(low, histogram.low), min(high, histogram.high)
-
-
-def mse_range(histogram: Histogram, *, levels: int = 255, steps: int = 40) -> tuple[float, float]:
-    """Range whose expected squared error, rounding inside and clipping outside, is least over the histogram.
-
-    Rounding error is the uniform model scale^2 / 12; both ends shrink together from min-max (the search that MQBench
-    and AIMET call MSE), so a one-sided tensor stays one-sided.
-    """
-    centers, weights = histogram.centers, histogram.counts / max(1, histogram.counts.sum())
-    best, best_range = np.inf, (histogram.low, histogram.high)
-    for share in np.linspace(1.0, 0.2, steps):
-        low, high = min(histogram.low, 0.0) * share, max(histogram.high, 0.0) * share
-        outside = np.maximum(low - centers, 0) + np.maximum(centers - high, 0)
-        error = float((weights * outside**2).sum()) + ((high - low) / levels) ** 2 / 12
-        if error < best:
-            best, best_range = error, (max(low, histogram.low), min(high, histogram.high))
-    return best_range

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from edgekit.errors import CalibrationError, InputError
 from edgekit.runtime.session import Session
+from edgekit.shrink.quantization.equalize_groups import channel_groups
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.types.graph import Graph
 from edgekit.types.operators import Role, role
@@ -36,15 +37,17 @@ def observe(
         advance: Called with 1 after each sample.
 
     Returns:
-        value name -> its Histogram; inputs of linear layers have a per-channel mean.
+        value name -> its Histogram; inputs of linear layers have a per-channel mean, and values that equalization can
+        rescale have a per-channel spread.
 
     Raises:
         CalibrationError: No samples, one that the model does not run on, or a value that is not finite (named, with its
             torch module).
     """
     watched = observed_values(graph)
-    axes = _channel_axes(graph)
-    histograms = {name: Histogram(channel_axis=axes.get(name)) for name in watched}
+    spreads = {name: axis for group in channel_groups(graph) for name, axis in group.axes.items()}
+    axes = {**_channel_axes(graph), **spreads}
+    histograms = {name: Histogram(channel_axis=axes.get(name), spread=name in spreads) for name in watched}
     count = 0
     for sample in samples:
         try:

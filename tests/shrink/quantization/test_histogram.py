@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.shrink.quantization.histogram import HALF, Histogram, mse_range, percentile_range
+from edgekit.shrink.quantization.histogram import HALF, Histogram
 
 
 def filled(*batches, channel_axis=None):
@@ -36,18 +35,14 @@ def test_channel_mean_is_exact_over_batches():
     np.testing.assert_allclose(histogram.channel_mean, batches.mean(axis=(0, 1, 3, 4)), rtol=1e-5, atol=1e-7)
 
 
-def test_percentile_cuts_an_outlier_and_keeps_the_rest():
-    values = np.random.default_rng(1).uniform(-1, 1, 4000).astype(np.float32)
-    values[17] = 1000.0
-    low, high = percentile_range(filled(values), 0.999)
-    assert high < 3
-    assert low == pytest.approx(-1, abs=1.1)  # one bin is 1000 / 1023 wide here
-
-
-def test_mse_range_shrinks_for_outliers_and_not_for_a_uniform_tensor():
-    rng = np.random.default_rng(2)
-    uniform = rng.uniform(0, 1, 4000).astype(np.float32)
-    spiky = rng.normal(size=4000).astype(np.float32)
-    spiky[0] = 60.0
-    assert mse_range(filled(uniform), levels=15)[1] > 0.9
-    assert mse_range(filled(spiky), levels=15)[1] < 40.0
+def test_spread_is_exact_over_batches_and_only_kept_when_asked_for():
+    rng = np.random.default_rng(3)
+    batches = rng.normal(size=(4, 1, 3, 5, 5)).astype(np.float32)
+    histogram = Histogram(channel_axis=1, spread=True)
+    for batch in batches:
+        histogram.update(batch)
+    np.testing.assert_array_equal(histogram.spread.low, batches.min(axis=(0, 1, 3, 4)))
+    np.testing.assert_array_equal(histogram.spread.high, batches.max(axis=(0, 1, 3, 4)))
+    np.testing.assert_array_equal(histogram.spread.peak, np.abs(batches).max(axis=(0, 1, 3, 4)))
+    np.testing.assert_allclose(histogram.spread.power, (batches**2).mean(axis=(0, 1, 3, 4)), rtol=1e-5)
+    assert filled(*batches, channel_axis=1).spread is None

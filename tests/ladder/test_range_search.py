@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from edgekit.emit.exporter import float_artifact
+from edgekit.ladder.climb import climb
+from edgekit.ladder.draft import Draft, Evidence
+from edgekit.ladder.range_search import RangeSearch
+from edgekit.ladder.scoring import Scorer
+from edgekit.runtime.ort import open_onnx
+from edgekit.shrink.quantization.observe import observe, observed_values
+from edgekit.types.plan import Plan
+from edgekit.types.recipe import BudgetSettings
+from edgekit.types.sample_set import SampleSet
+from tests.shrink.quantization.graphs import two_branches
+
+
+def inputs(start, count, spike):
+    """Random maps; in every eighth, one pixel is `spike` times as large as any other."""
+
+    def read(index):
+        values = np.random.default_rng(index).uniform(-1, 1, (1, 3, 6, 6)).astype(np.float32)
+        if index % 8 == 0:
+            values[0, index // 8 % 3, 2, 3] *= spike
+        return {"x": values}
+
+    return SampleSet(np.arange(start, start + count), read, "random maps")
+
+
+def prepared(folder, *, spike, effort="balanced", plan=None):
+    """Two convolutions added up, calibrated with spikes and scored on inputs that have none."""
+    graph = two_branches(joined="Add")
+    float_artifact(graph, folder / "float.onnx", metadata={})
+    calibration, scoring = inputs(0, 64, spike), inputs(1000, 32, 1.0)
+    histograms = observe(open_onnx(folder / "float.onnx", taps=observed_values(graph)), graph, calibration)
+    evidence = Evidence(calibration, Scorer(graph, scoring, "onnx-x86", folder), BudgetSettings(), effort, folder)
+    return Draft(graph, histograms, plan or Plan()), evidence
+
+
+@pytest.mark.parametrize("effort", ["balanced", "thorough"])
+def test_ranges_that_spikes_spoiled_are_found_again(tmp_path, effort):
+    draft, evidence = prepared(tmp_path, spike=60.0, effort=effort)
+    result = climb(draft, evidence, ["range-search"])
+    assert result.report.steps[-1].kept
+    assert result.report.steps[-1].after.sqnr_db > result.report.steps[-1].before.sqnr_db + 5
+
+
+def test_where_min_max_is_right_the_rung_is_refused(tmp_path):
+    draft, evidence = prepared(tmp_path, spike=1.0)
+    assert RangeSearch().requires(draft, evidence) == ""
+    result = climb(draft, evidence, ["range-search"])
+    assert not result.report.steps[-1].kept
+    assert result.draft is draft
+
+
+def test_without_quantized_activations_there_is_no_range(tmp_path):
+    draft, evidence = prepared(tmp_path, spike=1.0, plan=Plan(weight_only=True))
+    assert "no range" in RangeSearch().requires(draft, evidence)
