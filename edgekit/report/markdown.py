@@ -1,9 +1,11 @@
-"""report.md: the run as a person reads it: verdict, files, findings, worst layers, how to load, how to repeat."""
+"""report.md: the run as a person reads it: verdict, budget, files, ladder, findings, layers, how to load and repeat."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from edgekit.report.ladder_tables import describe_climb, tabulate_budget, tabulate_ladder
+from edgekit.report.obstacles import explain_missed, worst
 from edgekit.report.snippets import identifier, onnx_code, preprocessing_code, tflite_code
 from edgekit.report.tables import Table, tabulate_files, tabulate_layers, tabulate_pairs
 from edgekit.report.verdict import judge_report
@@ -11,12 +13,16 @@ from edgekit.types.finding import Finding
 from edgekit.types.report import Report
 from edgekit.units import duration
 
+SHOWN_LAYERS = 10
+
 
 def render_markdown(report: Report) -> str:
     """The whole report as GitHub-flavoured Markdown, ending in a newline."""
     sections = (
         _verdict(report),
+        _budget(report),
         _files(report),
+        _ladder(report),
         _findings(report),
         _layers(report),
         _calibration(report),
@@ -71,14 +77,52 @@ def _findings(report: Report) -> Iterator[str]:
     yield ""
 
 
+def _budget(report: Report) -> Iterator[str]:
+    if not report.judgements:
+        return
+    yield "## Budget"
+    yield ""
+    yield from _table(tabulate_budget(report))
+    yield ""
+    sentences = explain_missed(report)
+    yield from (f"- {_escape(sentence)}" for sentence in sentences)
+    if sentences:
+        yield ""
+
+
+def _ladder(report: Report) -> Iterator[str]:
+    if report.ladder is None or not report.ladder.steps:
+        return
+    yield "## Accuracy ladder"
+    yield ""
+    yield from _table(tabulate_ladder(report.ladder))
+    yield ""
+    yield _escape(describe_climb(report.ladder))
+    yield ""
+
+
 def _layers(report: Report) -> Iterator[str]:
-    if not report.check.layers:
+    layers = report.check.layers
+    if not layers:
         return
     yield "## Worst layers"
     yield ""
-    yield from _table(tabulate_layers(report.check.layers))
+    shown = worst(layers, SHOWN_LAYERS)
+    yield from _table(tabulate_layers(shown))
     yield ""
-    yield "SQNR of each layer holds all noise from earlier layers; a layer far below its inputs adds noise of its own."
+    rest = f" The other {len(layers) - len(shown)} are in report.json." if len(layers) > len(shown) else ""
+    yield (
+        "SQNR of each layer holds all noise from earlier layers; a layer far below its inputs adds noise of its own. "
+        "Peak/RMS: largest absolute value over the root mean square (crest factor). Spread: largest over median peak "
+        f"of the channels. Out of range: share of the float values that the integers cannot reach.{rest}"
+    )
+    if any(layer.output_share is not None for layer in shown):
+        yield "Of output noise: share that comes from this layer's weights and the rounding of its results."
+    if any(layer.float_ms is not None for layer in shown):
+        yield (
+            "Float: what keeping this layer alone in float would add, time from profiles of both files on the machine "
+            "below, size by counting."
+        )
     yield ""
 
 

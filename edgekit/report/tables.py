@@ -89,19 +89,39 @@ def _ratio(ratio: Interval, *, ends: bool) -> str:
 
 
 def tabulate_layers(layers: tuple[LayerQuality, ...]) -> Table:
-    """The worst layers, with their range and the likely causes."""
+    """How well layers hold the signal, their range and outliers, what float would cost, and the likely causes.
+
+    Columns of what was not measured are left out.
+    """
+    scanned = any(layer.output_share is not None for layer in layers)
+    priced = any(layer.float_ms is not None or layer.float_bytes is not None for layer in layers)
+    columns = ("layer", *(["of output noise"] if scanned else []), "SQNR", "inputs", "range", "peak/RMS", "spread")
+    prices = ("float: time", "float: size") if priced else ()
     rows = [
         (
             layer.label,
+            *([NONE if layer.output_share is None else share(layer.output_share)] if scanned else []),
             decibels(layer.sqnr_db),
             decibels(layer.input_sqnr_db),
             NONE if layer.low is None or layer.high is None else f"{layer.low:.3g} to {layer.high:.3g}",
+            f"{layer.crest_factor:.1f}",
+            f"{layer.channel_spread:.1f}",
             share(layer.saturated_share),
+            *(_price_cells(layer) if priced else []),
             "; ".join(layer.causes) or NONE,
         )
         for layer in layers
     ]
-    return Table(("layer", "SQNR", "inputs", "range", "out of range", "why"), tuple(rows))
+    return Table((*columns, "out of range", *prices, "why"), tuple(rows))
+
+
+def _price_cells(layer: LayerQuality) -> list[str]:
+    """What the layer in float adds: time and bytes."""
+    ms, more = layer.float_ms, layer.float_bytes
+    return [
+        NONE if ms is None else ("-" if ms < 0 else "+") + duration(abs(ms) / 1e3),
+        NONE if more is None else ("-" if more < 0 else "+") + size(abs(more)),
+    ]
 
 
 def tabulate_pairs(report: Report) -> Table:

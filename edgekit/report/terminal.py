@@ -1,6 +1,7 @@
-"""The report on a terminal: verdict, files, findings. Whatever it says in colour it also says in words.
+"""The report on a terminal: verdict, files, budget, ladder, findings, worst layers.
 
-Colours are blue, yellow and magenta, which people with any of the common colour blindnesses tell apart.
+Whatever it says in colour it also says in words. Colours are blue, yellow and magenta, which people with any of the
+common colour blindnesses tell apart.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from edgekit.report.files import MARKDOWN_NAME
-from edgekit.report.tables import NONE, Table, tabulate_files, tabulate_layers
+from edgekit.report.ladder_tables import describe_climb, gain, tabulate_budget
+from edgekit.report.obstacles import describe_cost, explain_missed, worst
+from edgekit.report.tables import NONE, Table, decibels, tabulate_files
 from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding, Severity
-from edgekit.types.report import Report
+from edgekit.types.ladder import LadderReport
+from edgekit.types.report import LayerQuality, Report
+from edgekit.units import share
 
 SHOWN_LAYERS = 3
 _STYLES = {Severity.ERROR: "bold magenta", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
@@ -35,6 +40,12 @@ def show_report(report: Report, console: Console) -> None:
     console.print(Text(verdict.text))
     console.print()
     show_files(report, console)
+    if report.judgements:
+        console.print()
+        _show_budget(report, console)
+    if report.ladder is not None and len(report.ladder.steps) > 1:
+        console.print()
+        _show_ladder(report.ladder, console)
     findings = report.all_findings
     if findings:
         console.print()
@@ -72,12 +83,41 @@ def show_findings(findings: Iterable[Finding], console: Console) -> None:
         console.print(Text(f"{notes} note{'s' * (notes > 1)} more in {MARKDOWN_NAME}", _STYLES[Severity.NOTE]))
 
 
+def _show_budget(report: Report, console: Console) -> None:
+    console.print(Text("Budget", "bold"))
+    for limit, file, measured, result, note in tabulate_budget(report).rows:
+        style = "" if result == "kept" else _STYLES[Severity.WARNING]
+        told = "" if note == NONE else f" ({note})"
+        console.print(Padding(Text(f"{result}: {limit}; {file} {measured}{told}", style), (0, 0, 0, 2)))
+    for sentence in explain_missed(report):
+        console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+
+
+def _show_ladder(ladder: LadderReport, console: Console) -> None:
+    """Rungs in order; those that were refused in few words."""
+    console.print(Text("Accuracy ladder", "bold"))
+    for step in ladder.steps:
+        gained = gain(step.before, step.after)
+        score = "" if step.after is None else f" {decibels(step.after.sqnr_db)}"
+        more = "" if gained == NONE else f" ({gained})"
+        kept = "" if step.kept else "not kept: "
+        console.print(Padding(Text(f"{step.rung}{score}{more}: {kept}{step.outcome}"), (0, 0, 0, 2)))
+    console.print(Padding(Text(describe_climb(ladder), "dim"), (0, 0, 0, 2)))
+
+
 def _show_layers(report: Report, console: Console) -> None:
     console.print(Text("Worst layers", "bold"))
-    for layer in tabulate_layers(report.check.layers[:SHOWN_LAYERS]).rows:
-        label, sqnr, inputs, *_, causes = layer
-        why = f": {causes}" if causes != NONE else ""
-        console.print(Padding(Text(f"{label} {sqnr} (inputs {inputs}){why}"), (0, 0, 0, 2)))
+    for layer in worst(report.check.layers, SHOWN_LAYERS):
+        why = f": {'; '.join(layer.causes)}" if layer.causes else ""
+        console.print(Padding(Text(f"{layer.label} {_rating(layer)}{why}"), (0, 0, 0, 2)))
+
+
+def _rating(layer: LayerQuality) -> str:
+    parts = [f"{decibels(layer.sqnr_db)} (inputs {decibels(layer.input_sqnr_db)})"]
+    if layer.output_share is not None:
+        parts.append(f"{share(layer.output_share)} of the output's noise")
+    cost = describe_cost(layer)
+    return ", ".join([*parts, *([f"in float {cost}"] if cost else [])])
 
 
 def _table(table: Table) -> RichTable:

@@ -42,7 +42,10 @@ def judge_report(report: Report) -> Verdict:
     text = f"{len(running)} of {len(entries)} int8 files run and were compared with the float model on this machine."
     if running:
         text = f"{text} {_gain(report, running)}"
-    return Verdict(worst, _HEADLINES[worst], text)
+    headline = _HEADLINES[worst]
+    if report.missed and worst is not Severity.ERROR:
+        worst, headline = Severity.WARNING, "Best found, below the budget"
+    return Verdict(worst, headline, text)
 
 
 def _gain(report: Report, running: list[ArtifactCheck]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.types.artifact import Artifact
 from edgekit.types.finding import Finding, Severity
+from edgekit.types.ladder import Judgement, LadderReport, Score, Step
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.report import (
     Accuracy,
@@ -83,6 +84,37 @@ def make_report(**changes):
         seconds={"load": 1.5, "check": 7.5},
     )
     return replace(report, **changes)
+
+
+def make_ladder():
+    base, better, worse = (Score(db, 0.97, None, 270_000, 24) for db in (20.0, 23.5, 19.0))
+    return LadderReport(
+        "balanced",
+        (
+            Step("base", True, "min-max ranges", None, base, 1, 0.5),
+            Step("hessian-rounding", True, "12 weights", base, better, 2, 3.0),
+            Step("range-search", False, "6 ranges by MSE: no better", better, worse, 3, 4.0),
+            Step("weight-only", False, "no limit on accuracy was asked for", better),
+        ),
+        "the rungs ran out",
+        "onnx-x86",
+        24,
+    )
+
+
+@pytest.fixture
+def ladder():
+    return make_ladder()
+
+
+@pytest.fixture
+def judgements():
+    """One limit kept, one missed."""
+    return (
+        Judgement("max_size", "onnx-int8", 300_000.0, 270_000.0, True),
+        Judgement("min_sqnr", "tflite-int8", 25.0, 24.15, False),
+        Judgement("min_agreement", "onnx-int8", 0.95, 0.975, True, "not proved: 32 samples"),
+    )
 
 
 @pytest.fixture

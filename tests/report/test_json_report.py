@@ -75,9 +75,18 @@ def test_a_report_without_anything_optional_obeys_it_too(report, report_with, en
     assert check(report_with(check={"artifacts": tuple(bare), "layers": (layer,)}, preprocessing=None)) == []
 
 
-def test_every_field_is_in_the_schema(report):
+def test_ladder_and_budget_obey_it(report_with, ladder, judgements):
+    assert check(report_with(ladder=ladder, judgements=judgements)) == []
+    unscored = replace(
+        ladder, steps=(replace(ladder.steps[0], after=replace(ladder.steps[0].after, sqnr_db=math.inf)),)
+    )
+    assert check(report_with(ladder=unscored)) == []
+
+
+def test_every_field_is_in_the_schema(report_with, ladder, judgements):
     """The schema lets readers meet fields of later versions; this version has none that it does not describe."""
     schema = load_schema()
+    report = report_with(ladder=ladder, judgements=judgements)
     for part in (schema, *schema["$defs"].values()):
         if "properties" in part:
             part["additionalProperties"] = False
@@ -90,7 +99,7 @@ def test_every_field_is_in_the_schema(report):
         (("schema",), "edgekit.report/2"),
         (("check", "samples"), "32"),
         (("check", "samples"), True),
-        (("check", "artifacts", 0, "artifact", "format"), "onnx-int4"),
+        (("check", "artifacts", 0, "artifact", "format"), "onnx-int3"),
         (("check", "artifacts", 1, "signal", "sqnr_db"), "huge"),
         (("findings", 0, "severity"), "fatal"),
         (("model", "islands", 0), ["only one"]),

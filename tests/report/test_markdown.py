@@ -46,7 +46,7 @@ def test_names_of_the_users_model_cannot_break_the_page(report, name):
     layer = replace(report.check.layers[0], label=name)
     text = render_markdown(replace(report, check=replace(report.check, layers=(layer,))))
     (row,) = [line for line in text.splitlines() if "too \\| narrow" in line]
-    assert row.replace("\\|", "").count("|") == 7
+    assert row.replace("\\|", "").count("|") == 9
     assert "<script>" not in row
     assert "[link]" not in row
 
@@ -69,3 +69,22 @@ def test_why_there_is_no_agreement(report, report_with):
 def test_a_file_that_does_not_run_has_no_loading_code(report, report_with):
     entries = (report.check.artifacts[0], replace(report.check.artifacts[2], error="bad"))
     assert "Interpreter" not in render_markdown(report_with(check={"artifacts": entries}))
+
+
+def test_ladder_and_budget_have_their_sections(report_with, ladder, judgements):
+    text = render_markdown(report_with(ladder=ladder, judgements=judgements))
+    titles = [line for line in text.splitlines() if line.startswith("#")]
+    assert titles[:5] == ["# net", "## Budget", "## Files", "## Accuracy ladder", "## Findings"]
+    assert "**Best found, below the budget.**" in text
+    assert "| hessian-rounding | yes | 23.5 dB | +3.5 dB |" in text
+    assert "- Beyond that the weights have to adapt" in text
+    kept = render_markdown(report_with(judgements=judgements[:1]))
+    assert "missed" not in kept
+
+
+def test_ten_layers_and_how_many_more_there_are(report, report_with):
+    layers = tuple(replace(report.check.layers[0], label=f"layer {index}") for index in range(12))
+    text = render_markdown(report_with(check={"layers": layers}))
+    assert "| layer 9 |" in text
+    assert "| layer 10 |" not in text
+    assert "The other 2 are in report.json." in text

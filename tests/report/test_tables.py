@@ -50,8 +50,18 @@ def test_decibels_of_the_extremes():
     assert words == ["exact", "lost", "not a number", NONE, "3.1 dB"]
 
 
+def test_layers_that_were_scanned_and_priced(report):
+    (layer,) = report.check.layers
+    known = replace(layer, output_share=0.31, float_ms=-0.4, float_bytes=120_000, crest_factor=17.24)
+    table = tabulate_layers((known, replace(layer, output_share=0.1)))
+    first, second = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert (first["of output noise"], first["float: time"], first["float: size"]) == ("31.0 %", "-400 µs", "+120.0 kB")
+    assert first["peak/RMS"] == "17.2"
+    assert (second["of output noise"], second["float: time"], second["float: size"]) == ("10.0 %", NONE, NONE)
+
+
 def test_layers_and_pairs(report):
     (layer,) = tabulate_layers(report.check.layers).rows
-    assert layer == ("features.3.conv (Conv)", "12.5 dB", "exact", "-1 to 3", "1.2 %", "too | narrow")
+    assert layer == ("features.3.conv (Conv)", "12.5 dB", "exact", "-1 to 3", "1.0", "40.0", "1.2 %", "too | narrow")
     (pair,) = tabulate_pairs(report).rows
     assert pair == ("model.int8.onnx and model.int8.tflite", "1", "100.0 %", "32")

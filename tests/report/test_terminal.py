@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -56,3 +57,27 @@ def test_red_and_green_are_not_used(report_with):
 def test_names_are_not_read_as_markup(report_with):
     text = shown(report_with(findings=(Finding("x", "layer [red]features[/red] is off"),)), 120)
     assert "[red]features[/red]" in text
+
+
+@pytest.mark.parametrize("width", [40, 80, 130])
+def test_ladder_and_budget(report_with, ladder, judgements, width):
+    text = shown(report_with(ladder=ladder, judgements=judgements), width)
+    assert max(map(len, text.splitlines())) <= width
+    flat = " ".join(text.split())
+    assert "Best found, below the budget" in flat
+    assert "missed: SQNR of at least 25.0 dB; model.int8.tflite 24.1 dB" in flat
+    assert "kept: at most 300.0 kB; model.int8.onnx 270.0 kB" in flat
+    assert "hessian-rounding 23.5 dB (+3.5 dB): 12 weights" in flat
+    assert "range-search 19.0 dB (-4.5 dB): not kept: 6 ranges" in flat
+    assert "QAT" in flat
+
+
+def test_a_ladder_of_one_rung_is_not_worth_a_section(report_with, ladder):
+    text = shown(report_with(ladder=replace(ladder, steps=ladder.steps[:1])), 100)
+    assert "Accuracy ladder" not in text
+
+
+def test_layers_have_shares_and_prices_where_known(report, report_with):
+    layer = replace(report.check.layers[0], output_share=0.31, float_ms=0.4, float_bytes=2000)
+    flat = " ".join(shown(report_with(check={"layers": (layer,)}), 120).split())
+    assert "31.0 % of the output's noise, in float +400 µs, +2.0 kB: too | narrow" in flat
