@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from edgekit.check.evidence import Evidence
 from edgekit.check.wording import SHOWN, count, enumerate_some, join_names
+from edgekit.types.artifact import INT4
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.report import ArtifactCheck, Machine
 from edgekit.units import duration, share, size
@@ -20,8 +21,8 @@ def find_slowness(evidence: Evidence) -> Iterator[Finding]:
     """int8 no faster than float on this machine, and why."""
     for entry in evidence.int8:
         latency = entry.latency
-        if latency is None or latency.ratio.high < 1:
-            continue
+        if latency is None or latency.ratio.high < 1 or (entry.artifact.format in INT4 and latency.ratio.low <= 1):
+            continue  # weights alone make a file small, not fast
         name, ratio = entry.artifact.path.name, latency.ratio
         times = (
             f"{duration(latency.median_ms / 1e3)} against {duration(latency.baseline_ms / 1e3)} in float, "
@@ -41,6 +42,8 @@ def find_slowness(evidence: Evidence) -> Iterator[Finding]:
 def _weigh_slowness(entry: ArtifactCheck, evidence: Evidence) -> tuple[Severity, str]:
     """A file that is not meant for this machine may be slow on it."""
     formats = {other.artifact.format: other.artifact.path.name for other in evidence.int8 if not other.error}
+    if entry.artifact.format in INT4:
+        return Severity.NOTE, "int4 weights save bytes; the int8 files save time"
     if entry.artifact.format == "onnx-qop":
         return Severity.NOTE, "keep it for audits; load one of the other files"
     if entry.artifact.format == "onnx-int8" and _is_x86(evidence.machine) and "onnx-x86" in formats:
@@ -51,6 +54,9 @@ def _weigh_slowness(entry: ArtifactCheck, evidence: Evidence) -> tuple[Severity,
 def explain_slowness(entry: ArtifactCheck, machine: Machine) -> Iterator[str]:
     """Likely causes of an int8 file that gains nothing, most telling first."""
     fusion = entry.fusion
+    if entry.artifact.format in INT4:
+        yield "its weights are unpacked to floats, and those of convolutions keep XNNPACK away"
+        return
     if fusion is not None and fusion.left_float:
         shown = ", ".join(fusion.left_float[:SHOWN])
         yield f"{len(fusion.left_float)} of {fusion.planned_int8} planned int8 nodes run in float ({shown})"
@@ -102,7 +108,7 @@ def find_float_nodes(evidence: Evidence) -> Iterator[Finding]:
     for reason, labels in by_reason.items():
         yield Finding(
             "op-left-float",
-            f"{count(len(labels), 'node')} computed in float in every int8 file: {enumerate_some(labels)}. "
+            f"{count(len(labels), 'node')} computed in float in every file: {enumerate_some(labels)}. "
             f"Reason: {reason}",
             Severity.NOTE,
             where=labels[0] if len(labels) == 1 else "",

@@ -32,7 +32,8 @@ def quantize_int4(
     """Weight-only int4: every node computes in float, weights and embedding tables are stored as int4 or int8.
 
     1. int4 scales in blocks of 64, 32 or 16 inputs, else per channel, searched for the least squared error.
-    2. Rounding such that errors cancel in the layer's output, where its moments are known; else to nearest.
+    2. Hessian and adaptive rounding, such that errors cancel in the layer's output, where its moments are known; else
+       to nearest.
     3. The bias takes out the mean error, where the mean of the input is known.
     4. int8 for what holds few bytes (short rows, depthwise convolutions), and for the weights that gain most by it.
 

@@ -11,9 +11,10 @@ from edgekit.shrink.quantization.int4_scales import block_of, choose_int4
 from edgekit.shrink.quantization.moments import Layer, Moments, as_rows, from_rows
 from edgekit.shrink.quantization.observe import LINEAR
 from edgekit.shrink.quantization.weights import choose_weight, round_weight
+from edgekit.shrink.reconstruction.coordinate_descent import round_adaptively
 from edgekit.types.graph import Graph, Node
 from edgekit.types.plan import Weight
-from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
+from edgekit.types.qparams import RANGES, WEIGHT_LIMIT, Array, QParams
 
 SHORT = 32
 """Rows of fewer weights stay int8: a 4-byte scale for each would undo what int4 saves."""
@@ -98,13 +99,15 @@ def weigh_table(table: Array, *, axis: int) -> Choice:
 
 def _may_be_small(graph: Graph, node: Node) -> bool:
     """Long rows, a scale for each, and not depthwise: those have few weights, and errors there cannot cancel."""
-    groups, _, depth = as_rows(graph, node, np.empty(graph.shape(node.inputs[1]), np.int8)).shape
+    rows: Array = as_rows(graph, node, np.empty(graph.shape(node.inputs[1]), np.int8))
+    groups, depth = rows.shape[0], rows.shape[2]
     if groups > 1 and (node.op == "ConvTranspose" or graph.shape(node.inputs[1])[1] == 1):
         return False
-    return depth >= SHORT
+    return bool(depth >= SHORT)
 
 
 def _to_int4(graph: Graph, node: Node, weight: Array, second: Array | None) -> Weight:
+    """Searched scales; nearest integers, or where moments are known Hessian rounding and adaptive rounding from it."""
     channel, inputs = (1, None) if node.op == "ConvTranspose" else (0, 1)
     if second is None:
         params = choose_int4(weight, channel=channel, inputs=inputs)
@@ -113,8 +116,11 @@ def _to_int4(graph: Graph, node: Node, weight: Array, second: Array | None) -> W
     diagonal = np.einsum("gkk->gk", second)[:, None, :].astype(np.float32)
     importance = from_rows(graph, node, np.broadcast_to(diagonal, rows.shape))
     params = choose_int4(weight, channel=channel, inputs=inputs, importance=importance)
-    steps = np.broadcast_to(params.spread(params.scale, weight.ndim), weight.shape)
-    return Weight(params, from_rows(graph, node, round_int4(rows, as_rows(graph, node, steps), second)))
+    steps = as_rows(graph, node, np.broadcast_to(params.spread(params.scale, weight.ndim), weight.shape))
+    begin = round_int4(rows, steps, second)
+    low, high = (np.full(rows.shape, limit, np.int8) for limit in RANGES["int4"])
+    integers = round_adaptively(rows, steps, begin, second=second, low=low, high=high)
+    return Weight(params, from_rows(graph, node, integers))
 
 
 def _rate(graph: Graph, node: Node, rounded: Weight, *, second: Array | None, mean: Array | None) -> Option:
