@@ -3,14 +3,15 @@
     python -m benchmarks.nets.catalogue [NAME ...]
 
 Each net's folder in build/benchmarks/nets holds `float.onnx` (torch.onnx.export as anyone calls it, so BatchNorm is
-already folded), `float.pt2` (the same module by torch.export, for tools that take torch only) and `calibration.npz`
-(one array a sample, so that no tool has to hold them all).
+already folded), `module.pt` (the same torch module pickled whole, for tools that take torch only) and
+`calibration.npz` (one array a sample, so that no tool has to hold them all).
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class Net:
         build: The module with its weights, in eval mode; trains it where that is needed.
         calibration: Float32 inputs of `shape`, CALIBRATION_SAMPLES of them.
         scoring: (input, class) pairs that neither trained nor calibrate.
+        scoring_samples: How many there are.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Net:
     build: Callable[[], nn.Module]
     calibration: Callable[[], Iterator[Array]]
     scoring: Callable[[], Iterator[tuple[Array, int]]]
+    scoring_samples: int
 
 
 def _lite0() -> nn.Module:
@@ -62,8 +65,8 @@ def _lite0() -> nn.Module:
 
 def _mobilenet() -> nn.Module:
     teacher = pretrained("cifar_resnet20_jpegft")
-    plan = training.Plan(epochs=28, rate=5e-3, augment=training.mixed, teacher=teacher)
-    return training.train(MobileNetV3Like(), data.cifar_train(), plan)
+    plan = training.Plan(epochs=6, rate=5e-3, augment=training.mixed)
+    return training.distill(MobileNetV3Like(), data.cifar_train(), plan, teacher)
 
 
 def _encoder() -> nn.Module:
@@ -91,15 +94,17 @@ def _each(source: Callable[[], Labelled]) -> Callable[[], Iterator[tuple[Array, 
 
 
 NETS = {
-    "lite0": Net("EfficientNet-Lite0", (1, 3, 224, 224), _lite0, photos.calibration, data.photos_test),
-    "resnet20": Net("ResNet-20", (1, 3, 32, 32), pretrained, _spread(data.cifar_train), _each(data.cifar_test)),
+    "lite0": Net("EfficientNet-Lite0", (1, 3, 224, 224), _lite0, photos.calibration, data.photos_test, 800),
+    "resnet20": Net("ResNet-20", (1, 3, 32, 32), pretrained, _spread(data.cifar_train), _each(data.cifar_test), 5000),
     "mobilenetv3": Net(
-        "MobileNetV3-like", (1, 3, 32, 32), _mobilenet, _spread(data.cifar_train), _each(data.cifar_test)
+        "MobileNetV3-like", (1, 3, 32, 32), _mobilenet, _spread(data.cifar_train), _each(data.cifar_test), 5000
     ),
     "encoder": Net(
-        "transformer encoder", (1, 1, 28, 28), _encoder, _spread(data.digits_train), _each(data.digits_test)
+        "transformer encoder", (1, 1, 28, 28), _encoder, _spread(data.digits_train), _each(data.digits_test), 1000
     ),
-    "keywords": Net("DS-CNN keywords", (1, 1, 40, 32), _keywords, _spread(data.speech_train), _each(data.speech_test)),
+    "keywords": Net(
+        "DS-CNN keywords", (1, 1, 40, 32), _keywords, _spread(data.speech_train), _each(data.speech_test), 300
+    ),
 }
 
 
@@ -120,14 +125,15 @@ def _write(net: Net, folder: Path) -> None:
     module = net.build()
     example = (torch.from_numpy(next(net.calibration())),)
     with torch.no_grad():
-        program = torch.export.export(module, example)
-        torch.export.save(program, folder / "float.pt2")
+        torch.save(module, folder / "module.pt")
         path = str(folder / "float.onnx")
         torch.onnx.export(
             module, example, path, dynamo=True, input_names=["input"], output_names=["logits"], external_data=False
         )
-    samples = {f"{index:04d}": sample for index, sample in enumerate(net.calibration())}
-    np.savez(folder / "calibration.npz", **samples)
+    with zipfile.ZipFile(folder / "calibration.npz", "w") as archive:
+        for index, sample in enumerate(net.calibration()):
+            with archive.open(f"{index:04d}.npy", "w") as member:
+                np.lib.format.write_array(member, sample)
 
 
 def main() -> None:

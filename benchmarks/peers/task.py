@@ -1,4 +1,4 @@
-"""What a driver is handed: one net's files, and where to write. Needs NumPy only; it runs in every peer's environment."""
+"""What a driver is handed: one net's files, and where to write. Needs NumPy only: it runs in every environment."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Task:
         return self.net / "float.onnx"
 
     @property
-    def float_program(self) -> Path:
-        """The same net as a torch.export program, for tools that do not read ONNX."""
-        return self.net / "float.pt2"
+    def float_module(self) -> Path:
+        """The same net as a whole torch module, for tools that do not read ONNX."""
+        return self.net / "module.pt"
 
     @property
     def result(self) -> Path:
