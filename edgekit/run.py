@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgekit.budget import refuse_unmeasurable
-from edgekit.calibration import Calibrated, calibrate
+from edgekit.calibration.calibrated import Calibrated
+from edgekit.calibration.routes import Calibration
 from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
@@ -85,16 +86,16 @@ class Run:
         graph, spec = simplified.graph, data.preprocessing
         about = describe(self.loaded, self.request.recipe, preprocessing=spec)
         float_file = float_artifact(graph, self.space.files / FILES[FLOAT], metadata=about)
-        calibrated = calibrate(
+        calibration = Calibration(
             simplified,
             float_file.path,
-            data.calibration,
-            preprocessing=spec,
-            recipe=self.request.recipe,
-            workdir=self.space.scratch,
-            stages=self.stages,
+            self.request.recipe,
+            self.space.scratch,
+            self.stages,
             task=data.task,
+            imported=self.loaded.imported,
         )
+        calibrated = calibration.run(data.calibration)
         return float_file, calibrated
 
     def write(self, calibrated: Calibrated, formats: Sequence[Format]) -> list[Artifact]:

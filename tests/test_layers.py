@@ -16,7 +16,8 @@ FLOORS = (
     ("types",),
     ("plugins", "runtime", "stages", "workspace"),
     ("load", "simplify", "shrink", "emit", "check", "report"),
-    ("budget", "ladder", "metadata", "targets"),
+    ("backends", "budget", "metadata", "targets"),
+    ("ladder",),
     ("calibration", "request"),
     ("run",),
     ("pipeline",),
@@ -36,6 +37,8 @@ HEAVY = {
     "onnx_ir",
     "ai_edge_litert",
     "tflite_runtime",
+    "neural_compressor",
+    "torchao",
     "skimage",
     "sklearn",
 }

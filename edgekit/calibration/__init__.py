@@ -1,0 +1,1 @@
+"""Which data and which tool decide the scales, and the quantized graph that follows."""

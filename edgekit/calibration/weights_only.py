@@ -1,0 +1,82 @@
+"""int8 or int4 weights with float activations: what needs no ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.calibration.calibrated import Calibrated
+from edgekit.runtime.ort import open_onnx
+from edgekit.shrink.quantization.constants import separate_roles
+from edgekit.shrink.quantization.int4 import quantize_int4
+from edgekit.shrink.quantization.int4_options import int4_layers
+from edgekit.shrink.quantization.moments import gather
+from edgekit.shrink.quantization.observe import observed_values
+from edgekit.shrink.quantization.quantize import quantize_weights
+from edgekit.types.finding import Finding, Severity
+from edgekit.types.graph import Graph
+from edgekit.types.progress import Progress
+from edgekit.types.sample_set import SampleSet
+from edgekit.types.samples import Samples
+
+_PASS_DATA = "pass 100 or more real inputs with --calibration; labels are not needed"
+
+
+def store_int8(graph: Graph, samples: Samples, *, source: str, asked: bool) -> Calibrated:
+    """int8 weights alone: every sample is left for the check.
+
+    Args:
+        graph: The float graph.
+        samples: For the check.
+        source: Where they came from.
+        asked: Whether the recipe wants it so; else it is for want of data.
+    """
+    reason = "weight-only int8" if asked else "weight-only int8: no calibration data and no BatchNorm statistics"
+    finding = Finding(
+        "weight-only",
+        "only the weights are int8; activations stay float, so the file shrinks but nothing runs faster"
+        + ("" if asked else ": there is no calibration data, and no BatchNorm to synthesize inputs from"),
+        Severity.NOTE if asked else Severity.WARNING,
+        hint="" if asked else _PASS_DATA,
+    )
+    return Calibrated(quantize_weights(graph, reason=reason), samples, source, samples=0, findings=(finding,))
+
+
+def store_int4(
+    graph: Graph,
+    float_file: Path,
+    samples: SampleSet | None,
+    held_back: Samples,
+    *,
+    source: str,
+    seed: int,
+    progress: Progress,
+) -> Calibrated:
+    """int4 weights, rounded by what their layers read where there is data to tell.
+
+    Args:
+        graph: The float graph.
+        float_file: The same as an ONNX file.
+        samples: To gather the layers' inputs from, or None.
+        held_back: For the check.
+        source: Where they came from.
+        seed: Of the positions looked at.
+        progress: Who watches.
+    """
+    graph = separate_roles(graph)
+    severity, rounding, hint = Severity.WARNING, "to nearest, for want of calibration data", _PASS_DATA
+    if samples is None:
+        quantized = quantize_int4(graph)
+    else:
+        severity, rounding, hint = Severity.NOTE, "such that their errors cancel in each layer's output", ""
+        session = open_onnx(float_file, taps=observed_values(graph))
+        with progress.stage("calibrate", samples.count) as stage:
+            layers = int4_layers(graph)
+            moments = gather(graph, layers, session.run, samples, count=samples.count, seed=seed, advance=stage.advance)
+            quantized = quantize_int4(graph, moments)
+    finding = Finding(
+        "int4-weights",
+        f"the weights are int4, rounded {rounding}; activations stay float: smaller, and not faster",
+        severity,
+        hint=hint,
+    )
+    return Calibrated(quantized, held_back, source, samples.count if samples else 0, findings=(finding,))
