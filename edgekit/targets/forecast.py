@@ -14,7 +14,8 @@ from edgekit.check.machine import describe_machine
 from edgekit.targets.rules_npu import forecast_qnn, forecast_tensorrt
 from edgekit.targets.rules_ort import OrtRules, forecast_ort
 from edgekit.targets.rules_xnnpack import forecast_delegate, forecast_xnnpack
-from edgekit.targets.scene import Scene, Site, open_scene
+from edgekit.targets.scene import Scene, open_scene
+from edgekit.targets.site import Site
 from edgekit.types.forecast import Forecast, Verdict, group_verdicts
 from edgekit.types.qparams import Array
 from edgekit.types.report import Machine

@@ -6,7 +6,8 @@ provider (static shapes, QDQ groups, "typically uint8 and uint16") and TensorRT 
 
 from __future__ import annotations
 
-from edgekit.targets.scene import DEQUANTIZE, Params, Scene, Site
+from edgekit.targets.scene import DEQUANTIZE, Scene
+from edgekit.targets.site import Params, Site
 from edgekit.types.forecast import RunsAs, Verdict
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

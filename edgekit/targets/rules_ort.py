@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from edgekit.targets.scene import Feed, Params, Scene, Sink, Site
+from edgekit.targets.scene import Scene
+from edgekit.targets.site import Feed, Params, Sink, Site
 from edgekit.types.forecast import RunsAs, Verdict
 
 DROPPED = (

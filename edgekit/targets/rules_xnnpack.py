@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from edgekit.check.fusion import Executed
 from edgekit.targets.rules_ort import OrtRules
-from edgekit.targets.scene import Params, Scene, Site
+from edgekit.targets.scene import Scene
+from edgekit.targets.site import Params, Site
 from edgekit.types.forecast import Verdict
 
 DELEGATED = frozenset(
