@@ -1,4 +1,4 @@
-"""The rung that learns: roundings by coordinate descent, then roundings, biases and ranges by gradient."""
+"""The rung that learns: weights and biases fitted layer after layer to what the quantized layers before them give."""
 
 from __future__ import annotations
 
@@ -6,48 +6,44 @@ from collections.abc import Iterator
 
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.hessian_rounding import Few
-from edgekit.shrink.quantization.moments import gather, linear_layers
-from edgekit.shrink.reconstruction.rounding import round_layer
-from edgekit.types.plan import Weight
+from edgekit.shrink.reconstruction.sequential import decidable, fit_in_sequence
+from edgekit.shrink.reconstruction.walk import affordable
 
-SAMPLES = 64
-"""Samples that moments are gathered from."""
+MOST_SAMPLES = 96
+"""More add time and little else on EfficientNet-Lite0."""
+LEAST_SAMPLES = 4
+"""Fewer say nothing about a layer's inputs."""
 
 
 class AdaptiveRounding:
-    """Adaptive rounding of every int8 weight."""
+    """Adaptive rounding of every int8 weight that one node reads."""
 
     def requires(self, draft: Draft, evidence: Evidence) -> str:
-        """Linear int8 layers."""
-        if not linear_layers(draft.quantized):
-            return "no convolution or linear layer computes in int8, so there is no rounding to learn"
+        """Linear int8 layers, and room for a few samples."""
+        if not decidable(draft.quantized):
+            return "no convolution or linear layer has an int8 weight of its own, so there is no rounding to learn"
+        if affordable(draft.graph) < LEAST_SAMPLES:
+            return f"the values of {LEAST_SAMPLES} samples do not fit into memory, and fewer teach nothing"
+        if evidence.samples.count < LEAST_SAMPLES:
+            return f"{evidence.samples.count} calibration samples teach nothing; {LEAST_SAMPLES} are the least"
         return ""
 
     def propose(self, draft: Draft, evidence: Evidence) -> Iterator[tuple[str, Draft]]:
-        """Roundings from moments; scales stay those of the draft."""
-        rounded = descend(draft, evidence)
-        yield f"{len(rounded.plan.weights)} weights rounded adaptively", rounded
-
-
-def descend(draft: Draft, evidence: Evidence) -> Draft:
-    """Every weight rounded by coordinate descent from where the draft has it; biases are corrected anew."""
-    quantized = draft.quantized
-    graph, session = quantized.graph, evidence.open_float(draft.graph)
-    few = Few(evidence.samples, SAMPLES)
-    weights = dict(draft.plan.weights)
-    layers = linear_layers(quantized)
-    with evidence.progress.stage("second moments", few.count) as stage:
-        found = gather(graph, layers, session.run, few, count=few.count, seed=evidence.seed, advance=stage.advance)
-        for layer, moments in found:
-            params, node = quantized.qparams[layer.weight], layer.nodes[0]
-            integers = round_layer(
-                graph,
-                node,
-                graph.constants[layer.weight],
-                params=params,
-                moments=moments,
+        """All layers in one pass; scales stay those of the draft."""
+        few = Few(evidence.samples, min(MOST_SAMPLES, affordable(draft.graph)))
+        with evidence.progress.stage("fit layers", len(decidable(draft.quantized))) as stage:
+            fitted = fit_in_sequence(
+                draft.quantized,
+                few,
                 scheme=draft.plan.scheme,
-                corrected=draft.plan.correct_bias and len(graph.consumers[layer.weight]) == 1,
+                seed=evidence.seed,
+                deadline=evidence.deadline,
+                advance=stage.advance,
             )
-            weights[layer.weight] = Weight(params, integers)
-    return draft.with_plan(weights=weights, biases={})
+        what = f"{len(fitted.weights)} weights and {len(fitted.biases)} biases fitted behind their quantized prefix"
+        yield (
+            what,
+            draft.with_plan(
+                weights={**draft.plan.weights, **fitted.weights}, biases={**draft.plan.biases, **fitted.biases}
+            ),
+        )

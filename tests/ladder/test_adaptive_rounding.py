@@ -62,12 +62,12 @@ def evidence_of(graph, folder, plan, *, count=40):
 def test_output_error_falls_on_samples_that_did_not_calibrate(graph, tmp_path, scheme):
     draft, evidence = evidence_of(graph, tmp_path, Plan(scheme=scheme))
     what, better = next(iter(AdaptiveRounding().propose(draft, evidence)))
-    assert "3 weights" in what
+    assert what.startswith("3 weights and 3 biases")
     assert set(better.plan.weights) == {"w1", "w2", "w3"}
     assert evidence.score(better).sqnr_db > evidence.score(draft).sqnr_db + 0.4
 
 
 def test_refused_where_no_layer_computes_in_int8(graph, tmp_path):
     draft, evidence = evidence_of(graph, tmp_path, Plan(weight_only=True))
-    assert "no convolution or linear layer computes in int8" in AdaptiveRounding().requires(draft, evidence)
+    assert "no convolution or linear layer has an int8 weight" in AdaptiveRounding().requires(draft, evidence)
     assert AdaptiveRounding().requires(draft.with_plan(weight_only=False), evidence) == ""

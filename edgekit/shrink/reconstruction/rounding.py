@@ -1,11 +1,11 @@
-"""Adaptive rounding of one layer of a graph: what its error is, how far its integers may move, where to begin."""
+"""Adaptive rounding of one layer of a graph: where to begin, how far its integers may move, and the descent."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from edgekit.shrink.quantization.hessian import round_weight_by
-from edgekit.shrink.quantization.moments import Moments, as_rows, from_rows
+from edgekit.shrink.quantization.moments import as_rows, from_rows
 from edgekit.shrink.reconstruction.bounds import rounding_bounds
 from edgekit.shrink.reconstruction.coordinate_descent import round_adaptively
 from edgekit.types.graph import Graph, Node
@@ -19,9 +19,9 @@ def round_layer(
     weight: Array,
     *,
     params: QParams,
-    moments: Moments,
+    second: Array,
     scheme: WeightScheme,
-    corrected: bool = True,
+    target: Array | None = None,
 ) -> Array:
     """Integers of one weight by coordinate descent from its Hessian rounding.
 
@@ -30,18 +30,19 @@ def round_layer(
         node: A node that reads the weight.
         weight: float32, in the dialect's layout.
         params: Its scales, as `choose_weight` chose them for `scheme`.
-        moments: Of the node's columns in the float model.
+        second: (groups, K, K) second moments of the node's columns, or their covariance where the bias takes out the
+            mean error.
         scheme: What the kernels can take.
-        corrected: Whether the bias takes out the mean error, so that only the covariance of the columns counts.
+        target: What the integers should stand for, where that is not `weight` itself; the weight's shape.
 
     Returns:
         int8 of the weight's shape, within the limits of `scheme`.
     """
-    second = moments.covariance if corrected else moments.second
+    target = weight if target is None else target
     begin = round_weight_by(graph, node, weight, params=params, second=second, scheme=scheme)
-    low, high = rounding_bounds(graph, node, weight, params=params, integers=begin, scheme=scheme)
+    low, high = rounding_bounds(graph, node, target, params=params, integers=begin, scheme=scheme)
     found = round_adaptively(
-        as_rows(graph, node, weight / params.spread(params.scale, weight.ndim)),
+        as_rows(graph, node, target / params.spread(params.scale, weight.ndim)),
         np.ones(()),
         as_rows(graph, node, begin),
         second=second,

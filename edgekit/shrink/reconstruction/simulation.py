@@ -27,14 +27,12 @@ class SimulatedGraph(TorchExecutor):
 
     Attributes:
         trained: constant name -> tensor that takes the place of the stored one; filled by whoever trains it.
-        scales: value name -> scale tensor that takes the place of the stored one, likewise.
     """
 
     def __init__(self, quantized: QuantizedGraph, wanted: Sequence[str] = ()) -> None:
         """Prepare a run of `quantized` that returns the values `wanted` (without any, the outputs)."""
         super().__init__(_as_stored(quantized), wanted)
         self.trained: dict[str, Tensor] = {}
-        self.scales: dict[str, Tensor] = {}
         moved = {name for node in self.graph.nodes if _only_moves(node, quantized) for name in node.outputs}
         self._params = {
             name: params
@@ -52,12 +50,7 @@ class SimulatedGraph(TorchExecutor):
             return value
         params = self._params[name]
         low, high = RANGES[params.dtype]
-        zero = int(params.zero_point)
-        if name in self.scales:
-            return torch._fake_quantize_learnable_per_tensor_affine(
-                value, self.scales[name], torch.tensor([float(zero)]), low, high, 1.0
-            )
-        return torch.fake_quantize_per_tensor_affine(value, float(params.scale), zero, low, high)
+        return torch.fake_quantize_per_tensor_affine(value, float(params.scale), int(params.zero_point), low, high)
 
 
 def _as_stored(quantized: QuantizedGraph) -> Graph:
@@ -86,6 +79,11 @@ def _only_moves(node: Node, quantized: QuantizedGraph) -> bool:
     return all(name in quantized.qparams for name in (node.inputs[0], *node.outputs))
 
 
-def as_feeds(samples: Sequence[Mapping[str, Array]]) -> dict[str, Tensor]:
-    """Samples as one batch along axis 0: input name -> tensor."""
-    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples])) for name in samples[0]}
+def as_feeds(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> dict[str, Tensor]:
+    """Samples as one batch: input name -> tensor; several only where every input has a batch axis."""
+    if len(samples) == 1:
+        return {name: torch.from_numpy(np.array(samples[0][name])) for name in graph.inputs}
+    return {
+        name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], axis=graph.batch_axes[name]))
+        for name in graph.inputs
+    }

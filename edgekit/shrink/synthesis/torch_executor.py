@@ -48,7 +48,7 @@ class TorchExecutor(nn.Module):
             if name in graph.constants:
                 self._slots[name] = f"constant_{index}"
                 self.register_buffer(f"constant_{index}", torch.from_numpy(np.array(graph.constants[name])))
-        self._last_use = _last_uses(self.graph.nodes)
+        self._last_use = last_uses(self.graph.nodes)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run once.
@@ -65,17 +65,22 @@ class TorchExecutor(nn.Module):
         found = {name: held[name] for name in self.wanted if name in held}
         batch = self._batch(inputs)
         for index, node in enumerate(self.graph.nodes):
-            results = FUNCTIONS[node.op](
-                _at_batch(node, self.graph, batch), [held[name] for name in node.inputs if name]
-            )
-            for name, result in zip(node.outputs, results if isinstance(results, tuple) else (results,), strict=True):
-                clamped = result if node.clamp is None else result.clamp(*node.clamp)
-                held[name] = self.stored(name, clamped)
+            for name, result in zip(node.outputs, self.compute(node, held, batch), strict=True):
+                held[name] = self.finished(node, name, result)
                 if name in self.wanted:
                     found[name] = result if self._before_clamp else held[name]
             for name in self._last_use.get(index, ()):
                 held.pop(name, None)
         return found
+
+    def compute(self, node: Node, held: Mapping[str, Tensor], batch: int) -> tuple[Tensor, ...]:
+        """Results of one node before its clamp, at `batch` samples, from the values and constants in `held`."""
+        results = FUNCTIONS[node.op](at_batch(node, self.graph, batch), [held[name] for name in node.inputs if name])
+        return results if isinstance(results, tuple) else (results,)
+
+    def finished(self, node: Node, name: str, result: Tensor) -> Tensor:
+        """A result of `node` as other nodes read it: clamped, and as it is stored."""
+        return self.stored(name, result if node.clamp is None else result.clamp(*node.clamp))
 
     def constants(self) -> dict[str, Tensor]:
         """constant name -> tensor, for every constant that the nodes read; a subclass may train some of them."""
@@ -102,7 +107,7 @@ def _needed_part(graph: Graph, wanted: Sequence[str]) -> Graph:
     return replace(graph, nodes=tuple(reversed(kept)), outputs=tuple(wanted))
 
 
-def _last_uses(nodes: Sequence[Node]) -> dict[int, list[str]]:
+def last_uses(nodes: Sequence[Node]) -> dict[int, list[str]]:
     """node index -> values that no later node reads."""
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
@@ -113,7 +118,7 @@ def _last_uses(nodes: Sequence[Node]) -> dict[int, list[str]]:
     return found
 
 
-def _at_batch(node: Node, graph: Graph, batch: int) -> Node:
+def at_batch(node: Node, graph: Graph, batch: int) -> Node:
     """The node with a static target shape scaled to the batch."""
     axis = graph.batch_axes.get(node.outputs[0])
     if batch == 1 or axis is None or node.op not in ("Reshape", "Expand"):

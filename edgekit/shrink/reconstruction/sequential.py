@@ -1,0 +1,120 @@
+"""Layer after layer, weights and biases are fitted to rebuild the float layer's output from quantized inputs.
+
+A linear layer is decided when the walk through both graphs reaches it: by then what it will read at run time is known,
+the roundings before it included. One pass, closed form, no gradients.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from edgekit.shrink.quantization.moments import as_rows, from_rows, linear_layers
+from edgekit.shrink.reconstruction.regression import gather_pairs, mean_output, regressed
+from edgekit.shrink.reconstruction.rounding import round_layer
+from edgekit.shrink.reconstruction.walk import Walk
+from edgekit.shrink.synthesis.scaling import with_batch
+from edgekit.types.graph import Graph, Node, QuantizedGraph
+from edgekit.types.plan import Weight, WeightScheme
+from edgekit.types.qparams import Array
+
+LARGEST_MOMENTS = 2560**2
+"""Entries in a moment matrix (all groups); a layer beyond it costs minutes and gigabytes, and stays as it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What was decided.
+
+    Attributes:
+        weights: weight name -> scale and integers.
+        biases: bias name -> float64 (C,).
+        ridges: weight name -> ridge of its regression, inf where the float weight stayed the target.
+    """
+
+    weights: dict[str, Weight] = field(default_factory=dict)
+    biases: dict[str, Array] = field(default_factory=dict)
+    ridges: dict[str, float] = field(default_factory=dict)
+
+
+def decidable(quantized: QuantizedGraph) -> tuple[str, ...]:
+    """Names of the nodes whose weights can be fitted, in order: int8, read by nobody else, moments of bounded size."""
+    graph = quantized.graph
+    return tuple(
+        layer.nodes[0].name
+        for layer in linear_layers(quantized)
+        if len(layer.nodes) == 1
+        and quantized.qparams[layer.weight].dtype == "int8"
+        and _entries(graph, layer.nodes[0]) <= LARGEST_MOMENTS
+    )
+
+
+def fit_in_sequence(
+    quantized: QuantizedGraph,
+    samples: Iterable[Mapping[str, Array]],
+    *,
+    scheme: WeightScheme,
+    seed: int = 0,
+    deadline: float = math.inf,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Fitted:
+    """Decide the weights and biases of every layer in `decidable`.
+
+    Args:
+        quantized: Scales of everything; the graph's constants are the float weights.
+        samples: Model inputs; all of them are held in memory (`walk.affordable` says how many can be).
+        scheme: What the kernels can take.
+        seed: Of the positions looked at.
+        deadline: `time.monotonic()` after which layers stay as they are.
+        advance: Called with 1 after each layer.
+
+    Returns:
+        The decisions. Scales stay those of `quantized`. The same for the same input on one machine and torch build.
+    """
+    batched = with_batch(quantized.graph)
+    walk = Walk(replace(quantized, graph=batched) if batched else quantized, list(samples))
+    wanted, fitted = set(decidable(quantized)), Fitted()
+    for index, node in enumerate(walk.nodes):
+        if node.name in wanted and time.monotonic() < deadline:
+            _fit(quantized, walk, node, fitted, scheme=scheme, seed=seed)
+            advance(1)
+        walk.step(index)
+    return fitted
+
+
+def _fit(quantized: QuantizedGraph, walk: Walk, node: Node, fitted: Fitted, *, scheme: WeightScheme, seed: int) -> None:
+    """Decide one layer from what the walk holds, and let the walk use it."""
+    graph, name = quantized.graph, node.inputs[1]
+    params, weight = quantized.qparams[name], graph.constants[name]
+    has_bias = len(node.inputs) > 2 and node.inputs[2] in quantized.integers
+    seen, left_out = gather_pairs(graph, node, walk.pairs(node.inputs[0]), seed=seed)
+    rows = as_rows(graph, node, weight)
+    target, ridge = regressed(rows, seen, left_out, centred=has_bias)
+    moments = seen + left_out
+    integers = round_layer(
+        graph,
+        node,
+        weight,
+        params=params,
+        second=moments.matrices(centred=has_bias)[0],
+        scheme=scheme,
+        target=from_rows(graph, node, target),
+    )
+    stored = params.dequantize(integers)
+    fitted.weights[name], fitted.ridges[name] = Weight(params, integers), ridge
+    walk.trained[name] = torch.from_numpy(stored)
+    if has_bias:
+        shift = mean_output(rows, moments, exact=True) - mean_output(as_rows(graph, node, stored), moments, exact=False)
+        bias = graph.constants[node.inputs[2]].astype(np.float64) + shift
+        fitted.biases[node.inputs[2]] = bias
+        walk.trained[node.inputs[2]] = torch.from_numpy(bias.astype(np.float32))
+
+
+def _entries(graph: Graph, node: Node) -> int:
+    groups, _, depth = as_rows(graph, node, np.empty(graph.shape(node.inputs[1]), np.int8)).shape
+    return int(groups * depth * depth)
