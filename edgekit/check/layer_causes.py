@@ -32,12 +32,14 @@ class Circumstances:
         graph: The graph it is in.
         incoming_db: SQNR of the noisiest input of the node; inf without noise.
         weights_db: SQNR of the node's int8 weights; inf when it has none.
+        starved: Labels of its inputs most of whose channels int8 holds in few steps.
     """
 
     node: Node | None
     graph: Graph | None
     incoming_db: float = math.inf
     weights_db: float = math.inf
+    starved: tuple[str, ...] = ()
 
 
 def explain(meter: ValueMeter, params: QParams | None, around: Circumstances) -> list[str]:
@@ -55,11 +57,20 @@ def explain(meter: ValueMeter, params: QParams | None, around: Circumstances) ->
             "'balanced') or keeping them in float helps"
         )
     lost_db = around.incoming_db - meter.noise.db
+    if lost_db > OWN_NOISE_DB:
+        causes.extend(
+            f"{label} hands it most channels in few steps: what helps there helps here" for label in around.starved
+        )
     if around.node is not None and around.graph is not None and lost_db > OWN_NOISE_DB:
         causes.extend(_explain_operator(around.node, around.graph))
     if around.incoming_db < math.inf and lost_db < INHERITED_DB:
         causes.append(f"the noise comes with its inputs ({around.incoming_db:.1f} dB)")
     return causes
+
+
+def is_starved(meter: ValueMeter) -> bool:
+    """Whether loud channels set a scale at which most channels have few steps."""
+    return meter.channel_steps < FEW_STEPS and meter.channel_spread > WIDE_SPREAD
 
 
 def _explain_range(meter: ValueMeter, params: QParams) -> Iterator[str]:
@@ -69,7 +80,13 @@ def _explain_range(meter: ValueMeter, params: QParams) -> Iterator[str]:
             f"{share(meter.saturated_share)} of its values lie outside the calibrated range {low_high}: the "
             f"calibration set did not show them, and {_MORE_DATA}"
         )
-    if meter.typical_steps < FEW_STEPS:
+    if is_starved(meter):
+        yield (
+            f"most of its channels are typically {meter.channel_steps:.2g} steps of {float(params.scale):.3g}: one "
+            f"scale serves channels whose peaks differ {meter.channel_spread:.0f} times; equalizing the channels (effort "
+            "'balanced') or keeping the layers around it in float helps"
+        )
+    elif meter.typical_steps < FEW_STEPS:
         yield _explain_few_steps(meter, params)
     if meter.used_range < UNUSED_RANGE:
         why = (
@@ -83,11 +100,6 @@ def _explain_range(meter: ValueMeter, params: QParams) -> Iterator[str]:
 
 def _explain_few_steps(meter: ValueMeter, params: QParams) -> str:
     few = f"its values are typically {meter.typical_steps:.1f} steps of {float(params.scale):.3g}"
-    if meter.channel_spread > WIDE_SPREAD:
-        return (
-            f"{few}: one scale serves channels whose peaks differ {meter.channel_spread:.0f} times; equalizing the "
-            "channels (effort 'balanced') or keeping the layers around it in float helps"
-        )
     reach = max(abs(params.low), abs(params.high)) / (meter.typical_steps * float(params.scale) or 1.0)
     return (
         f"{few}: a few large values set the range, which reaches {reach:.0f} times their root mean square; searching "

@@ -20,7 +20,7 @@ def make_layer_table(
     case: Case,
     samples: Sequence[Sample],
     *,
-    exact: Path | None = None,
+    inner: Path | None = None,
     noise: OutputNoise | None = None,
 ) -> tuple[tuple[LayerQuality, ...], tuple[Finding, ...]]:
     """Rate every layer of the checked files.
@@ -28,7 +28,7 @@ def make_layer_table(
     Args:
         case: The files.
         samples: A few samples; the first one is timed.
-        exact: Float file of `case.quantized.graph`, where that is not the checked one: a rung of the ladder may have
+        inner: Float file of `case.quantized.graph`, where that is not the checked one: a rung of the ladder may have
             rescaled inner values.
         noise: What `scan_output_noise` found, where it was asked.
 
@@ -39,10 +39,10 @@ def make_layer_table(
     if plain is None:
         return (), ()
     fast = case.first_of(_formats_of_this_machine()) or plain
-    exact = exact or case.exact.artifact.path
+    inner = inner or case.exact.artifact.path
     try:
-        costs = estimate_float_costs(exact, fast.artifact.path, case.quantized, samples[0])
-        paths = exact, plain.artifact.path
+        costs = estimate_float_costs(inner, fast.artifact.path, case.quantized, samples[0])
+        paths = inner, plain.artifact.path
         return rate_layers(*paths, case.quantized, samples, noise=noise, costs=costs), ()
     except EdgekitError as error:
         return (), (Finding("layers-not-rated", f"the inner values could not be read: {error}"),)

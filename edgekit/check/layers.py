@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgekit.check.layer_causes import Circumstances, explain, weight_sqnr
+from edgekit.check.layer_causes import Circumstances, explain, is_starved, weight_sqnr
 from edgekit.check.layer_costs import LayerCost
 from edgekit.check.taps import groups, tap_float, tap_int8
 from edgekit.check.value_meter import ValueMeter
@@ -98,7 +98,10 @@ def _rate(
 ) -> LayerQuality:
     meter, params = meters[name], quantized.qparams.get(name)
     incoming = min((meters[source].noise.db for source in node.inputs if source in meters), default=math.inf)
-    around = Circumstances(node, quantized.graph, incoming, weight_sqnr(node, quantized))
+    starved = tuple(
+        _label(quantized.graph, source) for source in node.inputs if source in meters and is_starved(meters[source])
+    )
+    around = Circumstances(node, quantized.graph, incoming, weight_sqnr(node, quantized), starved)
     return LayerQuality(
         label=node.label,
         value=name,
@@ -116,6 +119,11 @@ def _rate(
         float_ms=None if cost is None else cost.ms,
         float_bytes=None if cost is None else cost.size_bytes,
     )
+
+
+def _label(graph: Graph, name: str) -> str:
+    """What a report calls a value: the layer that computes it, or the input."""
+    return graph.producers[name].label if name in graph.producers else f"input {name}"
 
 
 def worst_layers(

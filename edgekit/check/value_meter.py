@@ -21,6 +21,7 @@ class ValueMeter:
         self._params = params
         self._axis = channel_axis
         self._peaks: Array | None = None
+        self._energy: Array | None = None
 
     def add(self, exact: Array, measured: Array) -> None:
         """Take in the value in float and as int8 holds it, same shape."""
@@ -32,7 +33,13 @@ class ValueMeter:
             outside = (exact < self._params.low - half) | (exact > self._params.high + half)
             self.outside += int(np.count_nonzero(outside))
         self.peak = max(self.peak, abs(self.seen_low), abs(self.seen_high))
-        peaks = np.abs(exact).max(axis=tuple(axis for axis in range(exact.ndim) if axis != self._axis % exact.ndim))
+        self._add_channels(exact)
+
+    def _add_channels(self, exact: Array) -> None:
+        others = tuple(axis for axis in range(exact.ndim) if axis != self._axis % max(exact.ndim, 1))
+        energy = np.square(exact, dtype=np.float64).sum(axis=others)
+        self._energy = energy if self._energy is None else self._energy + energy
+        peaks = np.abs(exact).max(axis=others)
         self._peaks = peaks if self._peaks is None else np.maximum(self._peaks, peaks)
 
     @property
@@ -62,6 +69,20 @@ class ValueMeter:
         if self._params is None or not self.elements:
             return math.inf
         return self._rms / float(self._params.scale)
+
+    @property
+    def channel_steps(self) -> float:
+        """Root mean square of the median channel that is not all zero, in quantization steps; inf for a float value.
+
+        Where one loud channel sets the scale, the value as a whole looks well held while most of its channels are lost.
+        """
+        if self._params is None or self._energy is None or not self.elements:
+            return math.inf
+        live = self._energy[self._energy > 0]
+        if not live.size:
+            return math.inf
+        per_channel = self.elements / self._energy.size
+        return math.sqrt(float(np.median(live)) / per_channel) / float(self._params.scale)
 
     @property
     def used_range(self) -> float:

@@ -78,15 +78,38 @@ def test_weight_sqnr_sees_coarse_weights(small_net):
     assert weight_sqnr(quantized.graph.nodes[2], quantized) == math.inf
 
 
-def test_outlier_channels_are_told_from_single_outliers():
-    params = choose_activation(0.0, 100.0)
+def loud_channel():
     values = np.full((1, 8, 100), 0.5, np.float32)
     values[0, 0] = 99.0
-    meter = ValueMeter(params, 1)
-    meter.add(values, params.dequantize(params.quantize(values)))
-    meter.noise.signal = 8 * 100 * 0.25  # as typical as the seven quiet channels
-    (first, *_) = explain(meter, params, around(60.0))
-    assert "one scale serves channels whose peaks differ 198 times; equalizing the channels" in first
+    values[0, 7] = 0.0
+    return values
+
+
+def test_a_loud_channel_starves_the_others_though_the_value_as_a_whole_looks_fine():
+    params = choose_activation(0.0, 100.0)
+    meter = meter_of(loud_channel(), params)
+    assert meter.noise.db > 40
+    assert meter.typical_steps > 80
+    assert meter.channel_steps == pytest.approx(0.5 / (100 / 255), rel=1e-3)
+    (only,) = explain(meter, params, around(60.0))
+    assert "most of its channels are typically 1.3 steps of 0.392: one scale serves channels" in only
+    assert "equalizing the channels" in only
+
+
+def test_who_reads_starved_channels_says_where_they_come_from():
+    params = choose_activation(-1.0, 1.0)
+    meter = meter_of(np.linspace(-1, 1, 400, dtype=np.float32).reshape(1, 4, 100), params)
+    (cause,) = explain(meter, params, replace(around(90.0), starved=("block.expand (Conv)",)))
+    assert cause.startswith("block.expand (Conv) hands it most channels in few steps")
+    assert explain(meter, params, replace(around(meter.noise.db + 2), starved=("block.expand (Conv)",))) == []
+
+
+def test_dead_channels_are_not_lost():
+    params = choose_activation(0.0, 1.0)
+    values = np.zeros((1, 8, 100), np.float32)
+    values[0, :2] = np.linspace(0, 1, 100)
+    assert meter_of(values, params).channel_steps > 100
+    assert meter_of(np.zeros((1, 8, 100), np.float32), params).channel_steps == math.inf
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,12 @@ def test_another_float_file_may_be_the_truth(small_net, samples, tmp_path):
     case = load_case(small_net.list("onnx-fp32", "onnx-int8"), small_net.quantized)
     same = emit(small_net.quantized, tmp_path / "same.onnx", format="onnx-fp32", metadata={})
     ratings = [
-        [(layer.value, layer.sqnr_db) for layer in make_layer_table(case, samples, exact=path)[0]]
+        [(layer.value, layer.sqnr_db) for layer in make_layer_table(case, samples, inner=path)[0]]
         for path in (None, same.path)
     ]
     assert ratings[0] == ratings[1]
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    layers, (note,) = make_layer_table(case, samples, exact=tmp_path / "bad.onnx")
+    layers, (note,) = make_layer_table(case, samples, inner=tmp_path / "bad.onnx")
     assert layers == ()
     assert note.code == "layers-not-rated"
 
