@@ -63,7 +63,7 @@ def _tensorrt(scene: Scene, site: Site, before: dict[str, Verdict]) -> Verdict:
         refused = reason.startswith("its bias")
         return tell("refused" if refused else "float" if reason else "int8", reason)
     follows = [before[feed.name] for feed in site.feeds if feed.name in before]
-    fused = any(verdict.op in WEIGHTED and verdict.runs == "int8" for verdict in follows)
+    fused = any(verdict.op in (*WEIGHTED, "Add") and verdict.runs == "int8" for verdict in follows)
     if site.op in ACTIVATIONS and fused:
         return tell("int8")
     if site.op in INT8_TENSORRT and (site.dequantized or fused):

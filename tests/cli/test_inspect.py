@@ -77,3 +77,36 @@ def test_a_large_model_is_named_by_both_its_files_as_in_the_report(tmp_path, mon
     assert run(["inspect", str(tmp_path / "big.onnx"), "--json"]) == 0
     assert written[0]["sha256"] == artifact.digest
     assert written[0]["size_bytes"] == artifact.size_bytes > (tmp_path / "big.onnx").stat().st_size
+
+
+def test_lists_for_each_target_what_runs_on_int8_and_why_the_rest_does_not(written, capsys):
+    from edgekit.types.target import TARGETS
+
+    file = written / FILES["onnx-int8"]
+    assert run(["inspect", str(file), "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)["targets"]
+    assert [each["target"] for each in found] == list(TARGETS)
+    by_name = {each["target"]: each for each in found}
+    assert [(group["op"], group["runs"]) for group in by_name["arm"]["groups"]] == [("Conv", "int8")]
+    assert by_name["tensorrt"]["groups"][0]["runs"] == "refused"
+    assert by_name["tensorrt"]["groups"][0]["reason"]
+    assert by_name["host"]["basis"].startswith("onnxruntime")
+
+
+def test_single_targets_can_be_asked_for(written, capsys):
+    for name in ("onnx-int8", "tflite-int8"):
+        file = written / FILES[name]
+        assert run(["inspect", str(file), "--for", "xnnpack,tensorrt", "--quiet"]) == 0
+        text = capsys.readouterr().out
+        assert "xnnpack: 1 of 1 nodes on int8" in text
+        assert "tensorrt: cannot use this file" in text
+        assert "qnn" not in text
+    assert run(["inspect", str(file), "--for", "arm,gpu", "--quiet"]) == 2
+    assert "there is no target 'gpu'" in capsys.readouterr().err
+
+
+def test_the_help_shows_examples_and_targets(capsys):
+    assert run(["inspect", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "edgekit inspect model.x86.int8.onnx" in text
+    assert "x86-avx2, x86-vnni" in " ".join(text.split())
