@@ -37,7 +37,14 @@ RUNGS: Family[Callable[[], Rung]] = Family(
 
 CLIMBS: Mapping[str, tuple[str, ...]] = {
     "fast": ("mixed-precision", "weight-only"),
-    "balanced": ("hessian-rounding", "mixed-precision", "weight-only"),
-    "thorough": ("hessian-rounding", "mixed-precision", "weight-only"),
+    "balanced": ("range-search", "equalization", "hessian-rounding", "mixed-precision", "weight-only"),
+    "thorough": (
+        "range-search",
+        "equalization",
+        "hessian-rounding",
+        "adaptive-rounding",
+        "mixed-precision",
+        "weight-only",
+    ),
 }
 """effort -> rungs above the base, in order. The last two cost speed, so they wait for a budget that asks for them."""
