@@ -77,10 +77,13 @@ def entropy_range(histogram: Histogram, *, levels: int = ENTROPY_LEVELS, steps: 
     P is the histogram with everything outside the range moved into its end bins, Q the part inside, merged into
     `levels` levels and spread evenly over the bins that are not empty (S. Migacz, "8-bit inference with TensorRT",
     GTC 2017; `HistogramCollector` in onnxruntime's calibrate.py). As there, one threshold bounds the magnitude, so the
-    longer tail is cut first.
+    longer tail is cut first. The bin at zero counts no more than its neighbours (as in NVIDIA's pytorch-quantization):
+    zero is exact in every range, and after a ReLU it would drown the rest.
     """
     if histogram.width == 0.0:
         return minmax_range(histogram)
+    counts = histogram.counts.copy()
+    counts[HALF] = min(counts[HALF], max(counts[HALF - 1], counts[HALF + 1]))
     peak = max(-histogram.low, histogram.high, 0.0)
     best, best_range = np.inf, minmax_range(histogram)
     for threshold in peak * np.linspace(1.0, NARROWEST, steps):
@@ -89,7 +92,7 @@ def entropy_range(histogram: Histogram, *, levels: int = ENTROPY_LEVELS, steps: 
         last = min(HALF + max(int(np.ceil(high / histogram.width)), 1), 2 * HALF)
         if last - first < levels:
             break
-        divergence = _divergence(histogram.counts, first, last, levels)
+        divergence = _divergence(counts, first, last, levels)
         if divergence < best:
             best, best_range = divergence, (float(low), float(high))
     return _within(histogram, *best_range)

@@ -89,3 +89,8 @@ def test_entropy_range_cuts_rare_outliers_and_keeps_a_uniform_tensor():
 
 def test_entropy_range_of_a_constant_tensor_is_its_min_and_max():
     assert entropy_range(filled(np.zeros(5))) == (0.0, 0.0)
+
+
+def test_entropy_range_is_not_drawn_in_by_the_zeros_of_a_relu():
+    values = np.maximum(np.random.default_rng(5).normal(size=(20, 4000)), 0)
+    assert entropy_range(filled(*values))[1] > 0.7 * values.max()
