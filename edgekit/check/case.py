@@ -13,7 +13,7 @@ from edgekit.types.artifact import FLOAT, Artifact, Format
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.qparams import Array
 
-QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86")
+QDQ: tuple[Format, ...] = ("onnx-int8", "onnx-x86", "onnx-host", "onnx-vnni", "onnx-arm")
 """Formats whose plain meaning can be run without optimisations, the canonical one first."""
 
 Sample = Mapping[str, Array]

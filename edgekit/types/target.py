@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from edgekit.types.artifact import Format
+from edgekit.types.artifact import FORMATS, Format
 from edgekit.types.plan import WeightScheme
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class Target:
     fixed_batch: bool = False
     processor: str = ""
     facts: tuple[Fact, ...] = ()
+
+    @property
+    def is_general(self) -> bool:
+        """Whether the files of every run serve it, so that none is written for it alone."""
+        return all(name in FORMATS for name in self.formats)
 
     def runs_on(self, machine: Machine) -> bool:
         """Whether a machine can say how fast and how exactly this target's files run: its CPU is such a one."""
