@@ -9,7 +9,7 @@ TFLITE_TRIED := .venv-tflite/.tried
 # Errors only.
 PIP_QUIET := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-.PHONY: help demo test lint types docs bench install tflite-env clean
+.PHONY: help demo test test-inc lint types docs bench race install tflite-env inc-env clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ demo: $(INSTALLED)  ## Compress EfficientNet-Lite0 with its real weights and com
 test: $(INSTALLED) $(TFLITE_TRIED)  ## Run the tests (ARGS="-k recipe" to choose)
 	OMP_NUM_THREADS=1 EDGEKIT_TFLITE_RUNTIME_PYTHON="$$(test -x $(TFLITE_PYTHON) && echo $(TFLITE_PYTHON))" \
 		$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-inc: .venv-inc/.installed  ## Run the tests of the neural-compressor backend, in an environment of its own
+	OMP_NUM_THREADS=1 EDGEKIT_INC=required .venv-inc/bin/python -m pytest -n 0 tests/backends $(ARGS)
 
 lint: $(INSTALLED)  ## Style, by ruff
 	$(BIN)/ruff check .
@@ -35,6 +38,9 @@ docs: $(INSTALLED)  ## Write docs/operators.md anew from the code
 bench: $(INSTALLED)  ## Run the benchmarks; their tables are in benchmarks/README.md
 	$(BIN)/python -m benchmarks.compress_cost
 	$(BIN)/python -m benchmarks.agreement
+
+race: $(INSTALLED)  ## Compress five nets with edgekit and its peers, each in an environment of its own (hours, 10 GB)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers $(ARGS)
 
 install: $(INSTALLED)  ## Only make the environment, .venv
 
@@ -56,6 +62,15 @@ $(TFLITE_TRIED): constraints-tflite.txt
 	mkdir -p .venv-tflite
 	touch $@
 
-clean:  ## Remove both environments and everything that was built
-	rm -rf .venv .venv-tflite build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+inc-env: .venv-inc/.installed  ## Only make the third environment, with neural-compressor and torchao
+
+# Apart from .venv, so that what the other tests run on has nothing of it.
+.venv-inc/.installed: pyproject.toml constraints.txt constraints-inc.txt
+	test -x .venv-inc/bin/python || $(PYTHON) -m venv .venv-inc
+	$(PIP_QUIET) .venv-inc/bin/python -m pip install --requirement constraints.txt --requirement constraints-inc.txt
+	$(PIP_QUIET) .venv-inc/bin/python -m pip install --constraint constraints.txt --editable '.[dev,inc]'
+	touch $@
+
+clean:  ## Remove all environments and everything that was built
+	rm -rf .venv .venv-tflite .venv-inc build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edgekit tests benchmarks models -name __pycache__ -type d -prune -exec rm -rf {} +

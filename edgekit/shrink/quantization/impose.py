@@ -7,6 +7,7 @@ float between the same roundings, so that the integers remain those of the file.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgekit.shrink.quantization.constants import separate_roles
@@ -71,7 +72,7 @@ def without_taps(graph: Graph, imported: Imported) -> tuple[Graph, Imported]:
     return model, dataclasses.replace(imported, activations=activations)
 
 
-def impose(graph: Graph, imported: Imported) -> Imposed:
+def impose(graph: Graph, imported: Imported, *, float_nodes: Mapping[str, str] | None = None) -> Imposed:
     """Decide every scale, zero point and integer as another tool did.
 
     1. Activations have the QParams of the file; data movement hands them on, which changes no value.
@@ -84,19 +85,37 @@ def impose(graph: Graph, imported: Imported) -> Imposed:
     Args:
         graph: Simplified; with or without the results added for the import.
         imported: What the other tool decided, by the names of this graph's values.
+        float_nodes: node name -> why it computes in float all the same; values among them are not rounded then.
     """
     graph, imported = without_taps(graph, imported)
     constants = match_constants(graph, imported)
     graph = separate_roles(graph)
     constants = constants.extended(graph.constants)
     known = {name: params for name, params in imported.activations.items() if name in graph.values}
-    return _Imposition(graph, spread_scales(graph, known), constants, imported).run()
+    floats = dict(float_nodes or {})
+    spread = spread_scales(graph, known)
+    qparams = {name: params for name, params in spread.items() if not _among(graph, name, floats)}
+    return _Imposition(graph, qparams, constants, imported, floats).run()
+
+
+def _among(graph: Graph, name: str, floats: Mapping[str, str]) -> bool:
+    """Whether the nodes that write and read a value all are float ones."""
+    writer = graph.producers.get(name)
+    nodes = [*([writer] if writer else []), *graph.consumers.get(name, ())]
+    return bool(floats) and bool(nodes) and all(node.name in floats for node in nodes)
 
 
 class _Imposition:
     """The table under construction."""
 
-    def __init__(self, graph: Graph, qparams: dict[str, QParams], constants: Constants, imported: Imported) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        qparams: dict[str, QParams],
+        constants: Constants,
+        imported: Imported,
+        floats: Mapping[str, str],
+    ) -> None:
         self.graph = graph
         self.qparams = qparams
         self.integers: dict[str, Array] = {}
@@ -104,6 +123,7 @@ class _Imposition:
         self.findings: list[Finding] = []
         self._constants = constants
         self._imported = imported
+        self._floats = floats
         self._ties = ExactTies(graph, qparams)
 
     def run(self) -> Imposed:
@@ -133,6 +153,8 @@ class _Imposition:
     def _reason(self, node: Node) -> str:
         """Why the node computes in float; "" when it does not (its weight apart)."""
         rule = OPERATORS[node.op].rule
+        if node.name in self._floats:
+            return self._floats[node.name]
         if rule is Rule.FLOAT:
             return f"{node.op} has no int8 kernel in either runtime"
         for name in float_activations(self.graph, node):
@@ -174,7 +196,7 @@ class _Imposition:
 
     def _island_weight(self, node: Node) -> None:
         """int8 weights that the file stores stay stored as int8, also where a node computes in float."""
-        if node.op not in LINEAR or node.inputs[1] in self.integers:
+        if node.op not in LINEAR or node.inputs[1] in self.integers or node.name in self._floats:
             return
         linear = self._constants.weight(self.graph, node)
         if linear is not None and linear.is_exact:

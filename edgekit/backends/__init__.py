@@ -1,0 +1,1 @@
+"""Other calibrators: they choose scales and integers, edgekit's exporters and checks do the rest."""
