@@ -19,6 +19,10 @@ from edgekit.types.qparams import RANGES, WEIGHT_LIMIT, Array, QParams
 SHORT = 32
 """Rows of fewer weights stay int8: a 4-byte scale for each would undo what int4 saves."""
 
+SHRINKAGE = 0.3
+"""How far moments are drawn to equal and independent inputs. A layer has more inputs than photos were seen, and 4 bits
+leave errors large enough to fit what is chance in them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Option:
@@ -71,7 +75,7 @@ def weigh(graph: Graph, layer: Layer, moments: Moments | None) -> Choice:
     """
     node, weight = layer.nodes[0], graph.constants[layer.weight].astype(np.float32, copy=False)
     corrects = len(layer.nodes) == 1
-    second = None if moments is None else moments.covariance if corrects else moments.second
+    second = None if moments is None else shrunk(moments.covariance if corrects else moments.second)
     mean = moments.mean if moments is not None and corrects else None
     wide = choose_weight(graph, node, weight, scheme="full")
     options = [Weight(wide, round_weight(weight, wide))]
@@ -95,6 +99,13 @@ def weigh_table(table: Array, *, axis: int) -> Choice:
         params = choose_int4(table, channel=0, inputs=1)
         small = _rate_alone(table, Weight(params, params.quantize(table)))
     return Choice(_rate_alone(table, Weight(wide, wide.quantize(table))), small)
+
+
+def shrunk(second: Array) -> Array:
+    """The moments with `SHRINKAGE` of their mean diagonal added to the diagonal: float64 (groups, K, K)."""
+    mean = np.einsum("gkk->gk", second).mean(axis=1)
+    result: Array = second + SHRINKAGE * mean[:, None, None] * np.eye(second.shape[1])
+    return result
 
 
 def _may_be_small(graph: Graph, node: Node) -> bool:
