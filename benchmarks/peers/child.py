@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers.child PEER SETTING NET_FOLDER OUT_FOLDER
 
-It runs in the peer's own environment, on one core. CPU seconds are user + system of the whole process and its children, start to
+It runs in the peer's own environment. CPU seconds are user + system of the whole process and its children, start to
 end; memory is the largest peak resident set among them, in MB (10^6 bytes).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import resource
 import sys
 import time
@@ -33,22 +32,10 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def stay_on_one_core() -> None:
-    """Bind the process to one core, where the system can.
-
-    On a busy machine the threads of a pool wait for one another by spinning, which costs CPU seconds that say nothing
-    about the tool: the same compression took three times as many.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]})
-
-
 def main() -> None:
     """Run the driver named on the command line."""
     peer, setting, net, out = sys.argv[1:]
     wall = time.perf_counter()
-    stay_on_one_core()
     driver = importlib.import_module(f"benchmarks.peers.{peer}")
     stages = driver.compress(Task(Path(net), Path(out)), setting) or {}
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
