@@ -83,8 +83,8 @@ def _explain_range(meter: ValueMeter, params: QParams) -> Iterator[str]:
     if is_starved(meter):
         yield (
             f"most of its channels are typically {meter.channel_steps:.2g} steps of {float(params.scale):.3g}: one "
-            f"scale serves channels whose peaks differ {meter.channel_spread:.0f} times; equalizing the channels (effort "
-            "'balanced') or keeping the layers around it in float helps"
+            f"scale serves channels whose peaks differ {meter.channel_spread:.0f} times; equalizing the channels "
+            "(effort 'balanced') or keeping the layers around it in float helps"
         )
     elif meter.typical_steps < FEW_STEPS:
         yield _explain_few_steps(meter, params)

@@ -154,7 +154,8 @@ def find_low_sqnr(evidence: Evidence) -> Iterator[Finding]:
             f"{join_names(names)} {holds(names)} only {decibels} dB of output {output_name} "
             f"({count(evidence.samples, 'sample')}){_worst(evidence.layers)}",
             where=names[0] if len(names) == 1 else "",
-            hint="keep the worst layers in float (quantize.float_modules), or calibrate on more typical data",
+            hint="effort 'balanced' equalizes channels and searches ranges; with a limit such as --min-sqnr 25 layers "
+            "return to float until it is kept; more typical data may be all it takes",
         )
 
 
@@ -176,7 +177,14 @@ def find_low_agreement(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _worst(layers: tuple[LayerQuality, ...]) -> str:
-    return f"; worst is {layers[0].label} at {layers[0].sqnr_db:.1f} dB" if layers else ""
+    """The layer that the noise comes from: by the scan, else the one that loses most against its inputs."""
+    if not layers:
+        return ""
+    guilty = max(
+        layers, key=lambda layer: (layer.output_share or 0.0, min(layer.input_sqnr_db, CLEAN_DB) - layer.sqnr_db)
+    )
+    told = f", where {share(guilty.output_share)} of it comes from" if guilty.output_share else ""
+    return f"; worst is {guilty.label} at {guilty.sqnr_db:.1f} dB{told}"
 
 
 def find_low_layers(evidence: Evidence) -> Iterator[Finding]:

@@ -77,7 +77,6 @@ class _Search:
     def __init__(self, draft: Draft, evidence: Evidence, noise: OutputNoise, steps: Sequence[FloatStep]) -> None:
         self._draft, self._evidence, self._noise, self._steps = draft, evidence, noise, steps
         self._quality = quality_of(evidence.budget)
-        self._reasons = self._explain()
         self._trials: dict[int, _Trial] = {}
 
     def run(self) -> None:
@@ -116,11 +115,11 @@ class _Search:
         worst = sorted(nodes, key=self._noise.share_of, reverse=True)[:SHOWN]
         rest = f" and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
         added = trial.score.size_bytes - before.size_bytes
-        removed = 1 - self._steps[trial.count - 1].left / self._noise.total
+        sign = "+" if added >= 0 else "-"
         return (
             f"{len(nodes)} of {len(graph.nodes)} nodes to float ({', '.join(node.label for node in worst)}{rest}), "
-            f"where about {share(removed)} of the output's noise came from; {'+' if added >= 0 else '-'}"
-            f"{size(abs(added))}{self._describe_time(trial)}"
+            f"where about {share(self._removed(trial.count))} of the output's noise came from; "
+            f"{sign}{size(abs(added))}{self._describe_time(trial)}"
         )
 
     def _describe_time(self, trial: _Trial) -> str:
@@ -144,7 +143,7 @@ class _Search:
     def _try(self, count: int) -> _Trial:
         if count not in self._trials:
             names = [name for step in self._steps[:count] for name in step.nodes]
-            floats = {**self._draft.plan.float_nodes, **{name: self._reasons[name] for name in names}}
+            floats = {**self._draft.plan.float_nodes, **dict.fromkeys(names, self._explain(count))}
             draft = self._draft.with_plan(float_nodes=floats)
             score = self._evidence.score(draft)
             met = is_met(self._quality, score)
@@ -162,15 +161,19 @@ class _Search:
         timed = measure_candidates({"candidate": draft.quantized}, sample, self._evidence.workdir)
         return timed["candidate"].ratio.estimate <= budget.max_latency_ratio
 
-    def _explain(self) -> dict[str, str]:
-        """Why each node is in float; free of times, so that the same inputs give the same plan."""
+    def _explain(self, count: int) -> str:
+        """Why these nodes are in float, for all of them; free of times, so that the same inputs give the same plan."""
         quantized = self._draft.quantized
-        reasons = {}
-        for node in quantized.graph.nodes:
-            part = share(self._noise.share_of(node))
-            more = size(max(count_float_bytes(quantized, node), 0))
-            reasons[node.name] = f"kept in float for the accuracy budget: {part} of the output's noise; +{more}"
-        return reasons
+        names = {name for step in self._steps[:count] for name in step.nodes}
+        more = sum(count_float_bytes(quantized, node) for node in quantized.graph.nodes if node.name in names)
+        part = share(self._removed(count))
+        return (
+            f"kept in float for the accuracy budget: about {part} of the output's noise came from there; +{size(more)}"
+        )
+
+    def _removed(self, count: int) -> float:
+        """Share of the noise that the first steps take away."""
+        return 1 - self._steps[count - 1].left / self._noise.total
 
     def _is_late(self) -> bool:
         return not math.isinf(self._evidence.deadline) and time.monotonic() >= self._evidence.deadline
