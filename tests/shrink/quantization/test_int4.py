@@ -10,7 +10,7 @@ from edgekit.runtime.ort import open_onnx
 from edgekit.runtime.reference import ReferenceSession, as_float
 from edgekit.shrink.quantization.constants import separate_roles
 from edgekit.shrink.quantization.int4 import quantize_int4
-from edgekit.shrink.quantization.int4_options import int4_layers
+from edgekit.shrink.quantization.int4_options import int4_layers, shrunk
 from edgekit.shrink.quantization.moments import gather
 from tests.emit.test_onnx_int4 import decibels
 from tests.emit.tflite.sketch import Sketch
@@ -111,14 +111,15 @@ def test_int8_stays_within_what_may_be_spared(spare):
 
 
 def test_int8_goes_where_a_byte_gains_most():
-    """A small layer that int4 holds badly (outliers in every block) before a large one that it holds well."""
+    """Three layers of one size, room for one in int8: the one whose blocks all hold an outlier."""
     sketch = Sketch()
-    spiked = sketch.gemm(sketch.input(1, 64), 64)
-    sketch.constants[sketch.nodes[0].inputs[1]][:, ::64] = 3.0
-    graph = sketch.graph(sketch.gemm(sketch.node("Concat", spiked, spiked, spiked, axis=1), 512))
-    found = bits(quantize_int4(graph, spare=0.05))
-    assert found[graph.nodes[0].inputs[1]] == "int8"
-    assert found[graph.nodes[-1].inputs[1]] == "int4"
+    last = sketch.input(1, 64)
+    for _ in range(3):
+        last = sketch.gemm(last, 64)
+    names = [node.inputs[1] for node in sketch.nodes]
+    sketch.constants[names[1]][:, ::64] = 3.0
+    found = bits(quantize_int4(sketch.graph(last), spare=0.4))
+    assert [found[name] for name in names] == ["int4", "int8", "int4"]
 
 
 def test_a_weight_of_two_layers_keeps_their_biases():
@@ -146,3 +147,12 @@ def test_every_float_node_is_an_island_and_no_value_has_a_scale(graph):
     assert set(quantized.islands) == {node.name for node in quantized.graph.nodes}
     assert not set(quantized.qparams) & set(quantized.graph.values)
     assert set(quantized.qparams) == set(quantized.integers)
+
+
+def test_shrinking_makes_chance_less_certain():
+    """Four samples of eight inputs span half of what they could: no direction may look free of cost."""
+    few = np.random.default_rng(0).normal(size=(8, 4))
+    second = (few @ few.T / 4)[None]
+    assert np.linalg.eigvalsh(second).min() < 1e-9
+    assert np.linalg.eigvalsh(shrunk(second)).min() > 0.1
+    np.testing.assert_allclose(shrunk(np.eye(3)[None]), 1.3 * np.eye(3)[None])
