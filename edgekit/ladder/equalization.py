@@ -35,10 +35,11 @@ class Equalization:
         """All uneven groups at each strength."""
         groups = [group for group in _groups(draft) if unevenness(draft.histograms, group) >= LEAST_UNEVENNESS]
         worst = max(unevenness(draft.histograms, group) for group in groups)
+        kept = {name: ends for name, ends in draft.plan.ranges.items() if not any(name in g.axes for g in groups)}
         for strength in STRENGTHS.get(evidence.effort, (1.0,)):
             factors = [(group, balance(draft.graph, draft.histograms, group, strength=strength)) for group in groups]
             graph = equalize(draft.graph, factors)
-            plan = dataclasses.replace(draft.plan, ranges={}, weights={})
+            plan = dataclasses.replace(draft.plan, ranges=kept, weights={})
             found = f"largest channel was {worst:.0f}x the median"
             yield (
                 f"{len(groups)} groups of channels equalized (strength {strength:g}; {found})",

@@ -14,11 +14,11 @@ from edgekit.types.sample_set import SampleSet
 from tests.shrink.quantization.graphs import two_branches
 
 
-def inputs(start, count, spike):
-    """Random maps; in every eighth, one pixel is `spike` times as large as any other."""
+def inputs(start, count, *, spike=1.0, size=1.0):
+    """Random maps in +-`size`; in every eighth, one pixel is `spike` times as large as any other."""
 
     def read(index):
-        values = np.random.default_rng(index).uniform(-1, 1, (1, 3, 6, 6)).astype(np.float32)
+        values = np.random.default_rng(index).uniform(-size, size, (1, 3, 6, 6)).astype(np.float32)
         if index % 8 == 0:
             values[0, index // 8 % 3, 2, 3] *= spike
         return {"x": values}
@@ -26,11 +26,11 @@ def inputs(start, count, spike):
     return SampleSet(np.arange(start, start + count), read, "random maps")
 
 
-def prepared(folder, *, spike, effort="balanced", plan=None):
-    """Two convolutions added up, calibrated with spikes and scored on inputs that have none."""
+def prepared(folder, *, spike=1.0, scored_size=1.0, effort="balanced", plan=None):
+    """Two convolutions added up, calibrated on maps in +-1 with spikes and scored on maps without."""
     graph = two_branches(joined="Add")
     float_artifact(graph, folder / "float.onnx", metadata={})
-    calibration, scoring = inputs(0, 64, spike), inputs(1000, 32, 1.0)
+    calibration, scoring = inputs(0, 64, spike=spike), inputs(1000, 32, size=scored_size)
     histograms = observe(open_onnx(folder / "float.onnx", taps=observed_values(graph)), graph, calibration)
     evidence = Evidence(calibration, Scorer(graph, scoring, "onnx-x86", folder), BudgetSettings(), effort, folder)
     return Draft(graph, histograms, plan or Plan()), evidence
@@ -45,7 +45,7 @@ def test_ranges_that_spikes_spoiled_are_found_again(tmp_path, effort):
 
 
 def test_where_min_max_is_right_the_rung_is_refused(tmp_path):
-    draft, evidence = prepared(tmp_path, spike=1.0)
+    draft, evidence = prepared(tmp_path, scored_size=1.4)
     assert RangeSearch().requires(draft, evidence) == ""
     result = climb(draft, evidence, ["range-search"])
     assert not result.report.steps[-1].kept
@@ -53,5 +53,5 @@ def test_where_min_max_is_right_the_rung_is_refused(tmp_path):
 
 
 def test_without_quantized_activations_there_is_no_range(tmp_path):
-    draft, evidence = prepared(tmp_path, spike=1.0, plan=Plan(weight_only=True))
+    draft, evidence = prepared(tmp_path, plan=Plan(weight_only=True))
     assert "no range" in RangeSearch().requires(draft, evidence)

@@ -7,6 +7,7 @@ itself; which of them suits a network is for the range-search rung to find out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -132,5 +133,7 @@ METHODS: Mapping[str, Callable[[Histogram], Range]] = {
     "percentile": percentile_range,
     "mse": mse_range,
     "entropy": entropy_range,
+    "percentile-99.9": partial(percentile_range, keep=0.999),
+    "percentile-99.999": partial(percentile_range, keep=0.99999),
 }
-"""`Plan.method` -> range of one tensor."""
+"""`Plan.method` -> range of one tensor. A recipe may name those without a number."""

@@ -28,7 +28,7 @@ def quantization_error(values, ends):
 
 
 def test_every_method_a_recipe_may_name_is_there():
-    assert set(RANGES) == set(METHODS)
+    assert set(RANGES) <= set(METHODS)
 
 
 @pytest.mark.parametrize("method", METHODS)
