@@ -1,6 +1,7 @@
 import pytest
 
-from edgekit.check.layer_costs import estimate_float_costs, profile
+from edgekit.check import layer_costs
+from edgekit.check.layer_costs import Profile, estimate_float_costs, profile
 from edgekit.errors import ModelLoadError
 
 
@@ -20,6 +21,16 @@ def test_every_int8_node_has_a_price(small_net, sample):
     assert stem == 3 * 16 * 27 - 5 * 16 - 4 * 16  # weights; their scales and zero points; scales of the biases
     assert head == 3 * 5 * 16 - 5 * 5 - 4 * 5
     assert add == 0
+
+
+def test_a_price_is_float_less_int8_and_the_conversions_on_both_sides(small_net, sample, monkeypatch):
+    """The border converts image (432) and scores (5) in 0.437 ms: a microsecond per element."""
+    profiles = iter([Profile({"n1": 3.0}, 0.0), Profile({"n1": 1.0, "n7": 0.5}, 0.437)])
+    monkeypatch.setattr(layer_costs, "profile", lambda *_: next(profiles))
+    costs = estimate_float_costs("float", "int8", small_net.quantized, sample)
+    assert costs["n1"].ms == pytest.approx(3.0 - 1.0 + (432 + 16 * 144) / 1e3)
+    assert costs["n7"].ms == pytest.approx(0.0 - 0.5 + (16 + 5) / 1e3)
+    assert costs["n2"].ms is None
 
 
 def test_a_profile_finds_the_nodes_of_both_files(small_net, sample):
