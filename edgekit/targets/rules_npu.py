@@ -6,6 +6,8 @@ provider (static shapes, QDQ groups, "typically uint8 and uint16") and TensorRT 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edgekit.targets.scene import DEQUANTIZE, Scene
 from edgekit.targets.site import Params, Site
 from edgekit.types.forecast import RunsAs, Verdict
@@ -33,12 +35,12 @@ QNN_OPERATORS = frozenset(
 
 def forecast_tensorrt(scene: Scene) -> tuple[Verdict, ...]:
     """What TensorRT with explicit quantization makes of a file."""
-    found: dict[str, Verdict] = {}
+    verdicts: list[Verdict] = []
+    before: dict[str, Verdict] = {}
     for site in scene.sites():
-        verdict = _tensorrt(scene, site, found)
-        found.update(dict.fromkeys(site.node.output, verdict))
-        found[site.node.name or site.label] = verdict
-    return tuple({id(verdict): verdict for verdict in found.values()}.values())
+        verdicts.append(_tensorrt(site, before))
+        before.update(dict.fromkeys(site.node.output, verdicts[-1]))
+    return tuple(verdicts)
 
 
 def forecast_qnn(scene: Scene) -> tuple[Verdict, ...]:
@@ -47,7 +49,9 @@ def forecast_qnn(scene: Scene) -> tuple[Verdict, ...]:
     return tuple(_qnn(site, free) for site in scene.sites())
 
 
-def _tensorrt(scene: Scene, site: Site, before: dict[str, Verdict]) -> Verdict:
+def _tensorrt(site: Site, before: Mapping[str, Verdict]) -> Verdict:
+    """One node; `before` holds the verdict on what wrote each of its inputs."""
+
     def tell(runs: RunsAs, reason: str = "") -> Verdict:
         return Verdict(site.op, site.label, runs, reason)
 

@@ -44,6 +44,8 @@ class OrtRules:
         """Why a node between Q and DQ stays float; "" when it becomes an integer kernel."""
         if site.vanishes:
             return ""
+        if site.op == "MatMulNBits":
+            return "only its weights are integers"
         if not site.dequantized and all(sink.params is None for sink in site.sinks):
             return "nothing around it is quantized"
         seen = _completed(site if self.signed else _as_unsigned(site))

@@ -18,7 +18,7 @@ from edgekit.check.fusion import Executed
 from edgekit.check.fusion_ort import list_executed
 from edgekit.errors import ModelLoadError
 from edgekit.targets.site import Feed, Params, Sink, Site
-from edgekit.types.qparams import Array
+from edgekit.types.qparams import RANGES, Array
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 MODULE_KEYS = ("edgekit.module", "pkg.torch.onnx.name_scopes")
@@ -207,11 +207,11 @@ class Scene:
 
         Source: ONNX Runtime, qdq_util.cc, IsClipMadeRedundantByQ.
         """
-        if not params.per_tensor or params.scale is None or params.zero_point is None:
+        if params.dtype not in RANGES or not params.per_tensor or params.scale is None or params.zero_point is None:
             return False
-        ends = np.iinfo(params.dtype)
+        ends = RANGES[params.dtype]
         scale, zero = float(params.scale.ravel()[0]), int(params.zero_point.ravel()[0])
-        low, high = (ends.min - zero) * scale, (ends.max - zero) * scale
+        low, high = (ends[0] - zero) * scale, (ends[1] - zero) * scale
         bottom, top = (0.0, np.inf) if clip.op_type == "Relu" else self._clip_ends(clip)
         slack = float(np.finfo(np.float32).eps)
         return bottom - low <= slack and high - top <= slack
