@@ -62,7 +62,11 @@ def _score(name: str, samples: int | None) -> dict[str, object]:
         if not outcome.failure:
             paths |= {f"{entry.name}/{file}": folder(entry, name) / file for file in files(entry)}
     scores, latencies = score(name, paths, samples=samples)
-    rows = [_row(entry, outcome, file, name) for entry, outcome in done for file in files(entry)]
+    rows = [
+        _row(entry, outcome, file, name)
+        for entry, outcome in done
+        for file in (files(entry)[:1] if outcome.failure else files(entry))
+    ]
     return net_result(name, rows, scores, latencies)
 
 
