@@ -50,7 +50,7 @@ def freeze_onnx(path: Path, inputs: Sequence[TensorSpec], target: Path) -> Trace
         ParityError: The converted file computes something else.
     """
     model = read_proto(path)
-    _refuse_without(path, model)
+    _refuse_outright(path, model)
     files = check_external(path, external_tensors(model))
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -86,16 +86,12 @@ def _written(
     return _traced(model, specs, results, (Finding("opset-converted", message, Severity.NOTE, path.name),))
 
 
-def _refuse_without(path: Path, model: onnx.ModelProto) -> None:
-    """A file without a graph, or without what says how to read one."""
+def _refuse_outright(path: Path, model: onnx.ModelProto) -> None:
+    """A file without a graph, without what says how to read one, or one that computes on integers by name."""
     if not model.graph.node or not model.graph.output:
         raise ModelLoadError(f"{path.name} is an ONNX file without {'outputs' if model.graph.node else 'operators'}")
     if sum(opset.domain in _DOMAINS for opset in model.opset_import) != 1:
         raise ModelLoadError(f"{path.name} does not say which ONNX opset it uses")
-
-
-def _refuse(path: Path, model: onnx.ModelProto) -> None:
-    """Whatever can be seen in the graph to be out of reach."""
     counts = Counter(node.op_type for node in all_nodes(model))
     integer = {op: count for op, count in counts.items() if op in _INTEGER or op.startswith(("QLinear", "QGemm"))}
     if integer:
@@ -104,6 +100,10 @@ def _refuse(path: Path, model: onnx.ModelProto) -> None:
             f"{path.name} computes on integers ({listed}), which is not imported",
             hint="hand over the float model it was made from, or one with QuantizeLinear/DequantizeLinear pairs",
         )
+
+
+def _refuse(path: Path, model: onnx.ModelProto) -> None:
+    """Whatever can be seen in the graph to be out of reach."""
     rows = [
         (f"{node.domain}.{node.op_type}", node.name, f"domain '{node.domain}' is no part of ONNX")
         for node in all_nodes(model)

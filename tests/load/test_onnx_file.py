@@ -240,16 +240,14 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
     assert [node.op_type for node in found.graph.node] == ["Add", "Conv", "GlobalAveragePool"]
 
 
-def test_a_quantized_model_is_sent_back(tmp_path: Path) -> None:
+def test_a_model_of_integer_operators_is_sent_back(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("QuantizeLinear", ["x", "s"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
         helper.make_node("Conv", ["d", "w"], ["y"]),
     ]
-    model = network([1, 3, 8, 8], nodes=nodes)
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.1), "s"))
-    with pytest.raises(ModelLoadError, match=r"quantized already \(1 QuantizeLinear, 1 DequantizeLinear\)") as caught:
-        opened(model, tmp_path)
+    with pytest.raises(ModelLoadError, match=r"computes on integers \(1 DynamicQuantizeLinear\)") as caught:
+        opened(network([1, 3, 8, 8], nodes=nodes), tmp_path)
     assert "float model" in caught.value.hint
 
 
