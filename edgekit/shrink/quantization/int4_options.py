@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.shrink.quantization.int4_rounding import round_int4
-from edgekit.shrink.quantization.int4_scales import block_of, choose_int4
+from edgekit.shrink.quantization.int4_scales import CHUNK, block_of, choose_int4
 from edgekit.shrink.quantization.moments import Layer, Moments, as_rows, from_rows
 from edgekit.shrink.quantization.observe import LINEAR
 from edgekit.shrink.quantization.weights import choose_weight, round_weight
@@ -128,10 +128,19 @@ def _to_int4(graph: Graph, node: Node, weight: Array, second: Array | None) -> W
     importance = from_rows(graph, node, np.broadcast_to(diagonal, rows.shape))
     params = choose_int4(weight, channel=channel, inputs=inputs, importance=importance)
     steps = as_rows(graph, node, np.broadcast_to(params.spread(params.scale, weight.ndim), weight.shape))
-    begin = round_int4(rows, steps, second)
-    low, high = (np.full(rows.shape, limit, np.int8) for limit in RANGES["int4"])
-    integers = round_adaptively(rows, steps, begin, second=second, low=low, high=high)
-    return Weight(params, from_rows(graph, node, integers))
+    return Weight(params, from_rows(graph, node, _round(rows, steps, second)))
+
+
+def _round(rows: Array, steps: Array, second: Array) -> Array:
+    """Adaptive rounding from Hessian rounding, some rows at a time: each needs its own floats several times over."""
+    low, high = (np.asarray(limit) for limit in RANGES["int4"])
+    count = max(1, CHUNK // (rows.shape[0] * rows.shape[2]))
+    found = []
+    for start in range(0, rows.shape[1], count):
+        some, scale = rows[:, start : start + count], steps[:, start : start + count]
+        begin = round_int4(some, scale, second)
+        found.append(round_adaptively(some, scale, begin, second=second, low=low, high=high))
+    return np.concatenate(found, axis=1)
 
 
 def _rate(graph: Graph, node: Node, rounded: Weight, *, second: Array | None, mean: Array | None) -> Option:
