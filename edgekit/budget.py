@@ -79,8 +79,9 @@ def judge(budget: BudgetSettings, check: CheckReport) -> tuple[Judgement, ...]:
     shipped = [entry for entry in check.artifacts if entry.artifact.format not in (FLOAT, *AUDITS)]
     found = [judgement for entry in shipped for judgement in _judge_file(budget, entry)]
     if budget.max_latency_ratio is not None and shipped:
-        wanted = format_of(check.machine)
-        entry = next((entry for entry in shipped if entry.artifact.format == wanted), shipped[0])
+        wanted = ("onnx-host", format_of(check.machine))
+        ranked = sorted(shipped, key=lambda entry: [entry.artifact.format != name for name in wanted])
+        entry = ranked[0]
         found.append(_judge_latency(budget.max_latency_ratio, entry))
     return tuple(found)
 

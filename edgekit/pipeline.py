@@ -11,7 +11,7 @@ from edgekit.check.accuracy import Metric
 from edgekit.emit.support import writable_formats
 from edgekit.load.checkpoint import open_model
 from edgekit.report.files import write_reports
-from edgekit.request import refuse_overwriting, settle
+from edgekit.request import refuse_overwriting, settle, wanted_formats
 from edgekit.run import Run
 from edgekit.simplify.simplification import simplify
 from edgekit.stages import Stages
@@ -90,12 +90,13 @@ def compress(
             )
         with stages.stage("simplify"):
             simplified = simplify(loaded.path, name=loaded.name)
-            formats, notes = writable_formats(simplified.graph, request.recipe.emit.formats)
+            formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
         run = Run(request, space, stages, loaded)
         data = run.open_data(simplified.graph)
         float_file, calibrated = run.calibrate(simplified, data)
         files = [float_file, *run.write(calibrated, formats)]
-        checked = run.check(files, calibrated, data)
+        deliveries, host = run.deliver(calibrated)
+        checked = run.check(files, calibrated, data, deliveries=deliveries)
         report = Report(
             version=__version__,
             command=command,
@@ -110,10 +111,12 @@ def compress(
             seconds=stages.seconds,
             ladder=calibrated.ladder,
             judgements=judge(request.recipe.budget, checked),
+            host=host,
         )
         text = request.recipe.seen_from(target).to_toml()
         (space.files / "recipe.toml").write_text(text, encoding="utf-8")
         write_reports(report, space.files)
         space.publish(known=[*FILES.values(), *(f"{name}.data" for name in FILES.values())])
-    paths: dict[str, Path] = {file.format: target / file.path.name for file in files}
+    written = [*files, *(file for delivery in deliveries for file in delivery.artifacts)]
+    paths: dict[str, Path] = {file.format: target / file.path.name for file in written}
     return CompressResult(target, paths, report, calibrated.quantized)

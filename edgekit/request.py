@@ -10,6 +10,8 @@ from pathlib import Path
 from edgekit.budget import refuse_contradictions
 from edgekit.check.accuracy import Metric
 from edgekit.errors import RecipeError
+from edgekit.targets.variants import formats_of
+from edgekit.types.artifact import FORMATS, Format, with_int4_weights
 from edgekit.types.notation import write_preprocessing
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.recipe import FILES, Recipe
@@ -83,6 +85,18 @@ def settle(
     )
     refuse_contradictions(written, labelled=evaluation is not None)
     return Request(model, calibration, specs, factory, preprocessing, evaluation, metric, written)
+
+
+def wanted_formats(recipe: Recipe) -> tuple[Format, ...]:
+    """The files of every run that this one is to write: those asked for, and the general ones its targets use.
+
+    Raises:
+        RecipeError: A target that there is not.
+    """
+    asked = tuple(name for name in FORMATS if name in recipe.emit.formats)
+    if recipe.quantize.weight_bits == 4:
+        return with_int4_weights(asked)
+    return (*asked, *(name for name in formats_of(recipe.emit.targets, asked) if name in FORMATS))
 
 
 def refuse_overwriting(model: object, out: Path) -> None:

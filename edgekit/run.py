@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from edgekit.calibration.routes import Calibration
 from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
 from edgekit.emit.exporter import emit, float_artifact
-from edgekit.errors import CalibrationError
+from edgekit.errors import CalibrationError, RecipeError
+from edgekit.ladder.hessian_rounding import round_all
 from edgekit.load.metric_function import load_metric
 from edgekit.load.presets import parse_preprocessing
 from edgekit.load.samples import open_samples
@@ -19,14 +21,17 @@ from edgekit.metadata import describe
 from edgekit.request import Request
 from edgekit.simplify.simplification import Simplified
 from edgekit.stages import Stages
+from edgekit.targets.delivery import Delivery, Workshop, check_deliveries, deliver
 from edgekit.types.artifact import FLOAT, Artifact, Format
-from edgekit.types.graph import Graph
+from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.model import Model
+from edgekit.types.plan import Plan
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.recipe import FILES
 from edgekit.types.report import CheckReport
 from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
+from edgekit.types.target import HostChoice
 from edgekit.workspace import Workspace
 
 
@@ -101,7 +106,7 @@ class Run:
     def write(self, calibrated: Calibrated, formats: Sequence[Format]) -> list[Artifact]:
         """Write the int8 files."""
         quantized, recipe = calibrated.quantized, self.request.recipe
-        about = describe(self.loaded, recipe, preprocessing=calibrated.preprocessing, quantized=quantized)
+        about = self._describe(calibrated, quantized)
         files = []
         wanted = [name for name in formats if name != FLOAT]
         with self.stages.stage("write", len(wanted)) as stage:
@@ -111,22 +116,73 @@ class Run:
                 stage.advance()
         return files
 
-    def check(self, files: Sequence[Artifact], calibrated: Calibrated, data: Data) -> CheckReport:
+    def deliver(self, calibrated: Calibrated) -> tuple[tuple[Delivery, ...], HostChoice | None]:
+        """Write the files that exist for a target alone, from the same calibration.
+
+        Raises:
+            RecipeError: Targets were asked for, and there is no plan to vary: no ranges were calibrated.
+        """
+        names, draft, evidence = self.request.recipe.emit.targets, calibrated.draft, calibrated.evidence
+        if not names:
+            return (), None
+        if draft is None or evidence is None:
+            raise RecipeError(
+                f"emit.targets = {', '.join(names)} needs ranges from calibration data, and none were calibrated",
+                hint="pass --calibration DATA, and neither weight-only nor another backend",
+            )
+
+        def redecide(plan: Plan) -> Plan:
+            varied = dataclasses.replace(draft, plan=plan)
+            return dataclasses.replace(plan, weights=round_all(varied, evidence))
+
+        workshop = Workshop(
+            draft.graph,
+            lambda plan: dataclasses.replace(draft, plan=plan).quantized,
+            self.space.files,
+            self.space.scratch,
+            lambda quantized: self._describe(calibrated, quantized),
+            io=self.request.recipe.emit.io,
+            redecide=redecide,
+        )
+        with self.stages.stage("write for targets"):
+            return deliver(names, draft.plan, workshop, samples=calibrated.held_back, progress=self.stages)
+
+    def check(
+        self,
+        files: Sequence[Artifact],
+        calibrated: Calibrated,
+        data: Data,
+        *,
+        deliveries: Sequence[Delivery] = (),
+    ) -> CheckReport:
         """Run the files on their runtimes."""
-        inner = None
+        inner, seconds = None, self.request.recipe.check.seconds
         if calibrated.rescaled:
             inner = self.space.scratch / "inner.fp32.onnx"
             float_artifact(calibrated.quantized.graph, inner, metadata={})
         with self.stages.stage("check"):
-            return compare(
+            main = compare(
                 files,
                 quantized=calibrated.quantized,
                 held_back=calibrated.held_back,
                 task=data.task,
                 inner=inner,
-                budget_seconds=self.request.recipe.check.seconds,
+                budget_seconds=seconds,
                 progress=self.stages,
             )
+            return check_deliveries(
+                main,
+                deliveries,
+                float_file=files[0],
+                held_back=calibrated.held_back,
+                task=data.task,
+                budget_seconds=seconds,
+                progress=self.stages,
+            )
+
+    def _describe(self, calibrated: Calibrated, quantized: QuantizedGraph) -> dict[str, str]:
+        recipe, spec = self.request.recipe, calibrated.preprocessing
+        return describe(self.loaded, recipe, preprocessing=spec, quantized=quantized)
 
     def _open_task(self, specs: Sequence[TensorSpec], preprocessing: Preprocessing | None) -> Task:
         metric = self.request.metric

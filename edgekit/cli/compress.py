@@ -8,8 +8,10 @@ import click
 
 from edgekit.cli.fields import field_option, fields, set_option
 from edgekit.cli.terminal import Terminal, needing, output_options
-from edgekit.cli.values import FormatList, InputText
+from edgekit.cli.values import InputText, NameList
+from edgekit.types.artifact import FORMATS
 from edgekit.types.recipe import BACKENDS, EFFORTS, IO, Recipe
+from edgekit.types.target import TARGETS
 
 EXAMPLES = """\b
 Examples:
@@ -18,6 +20,7 @@ Examples:
   edgekit compress model.onnx --calibration photos/ --preprocess mean=127,std=128 --eval labelled/ --max-drop 0.5
   edgekit compress model.pt2 --calibration photos/ --effort thorough --min-sqnr 24 --max-size 5.2MB
   edgekit compress model.pt                    (as edgekit.toml beside it says, else without data)
+  edgekit compress model.pt2 --calibration photos/ --for host,arm,tensorrt
   edgekit compress model.onnx --recipe edgekit-out/recipe.toml --json > report.json
 """
 
@@ -65,7 +68,14 @@ Examples:
     help="Settings in TOML; flags win over it.  [default: edgekit.toml beside MODEL]",
 )
 @field_option("emit.io", "--io", kind=click.Choice(IO), text="Element type of the files' inputs and outputs.")
-@field_option("emit.formats", "--formats", kind=FormatList(), text="Which files to write.")
+@field_option("emit.formats", "--formats", kind=NameList(FORMATS), text="Which files to write.")
+@field_option(
+    "emit.targets",
+    "--for",
+    kind=NameList(TARGETS),
+    text="Also write the file that is right and fast for each of these: x86-avx2, x86-vnni, arm, xnnpack, tensorrt, "
+    "qnn, or host (this machine's CPU, found by running candidates).",
+)
 @field_option(
     "evaluation.data", "--eval", metavar="DATA", text="Labelled inputs, for the accuracy with its confidence interval."
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 from click.shell_completion import CompletionItem
 
 from edgekit.errors import RecipeError
-from edgekit.types.artifact import FORMATS
 from edgekit.types.notation import read_input
 
 
@@ -24,10 +25,13 @@ class InputText(click.ParamType[str]):
         return value
 
 
-class FormatList(click.ParamType[tuple[str, ...]]):
-    """Format names separated by commas."""
+class NameList(click.ParamType[tuple[str, ...]]):
+    """Names separated by commas; the shell completes the known ones."""
 
     name = "LIST"
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = tuple(known)
 
     def convert(
         self, value: str | tuple[str, ...], param: click.Parameter | None, ctx: click.Context | None
@@ -36,9 +40,9 @@ class FormatList(click.ParamType[tuple[str, ...]]):
         return value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(",") if part.strip())
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The formats that are not in the list yet."""
+        """The known names that are not in the list yet."""
         head, comma, last = incomplete.rpartition(",")
         used = head.split(",")
         return [
-            CompletionItem(f"{head}{comma}{name}") for name in FORMATS if name.startswith(last) and name not in used
+            CompletionItem(f"{head}{comma}{name}") for name in self.known if name.startswith(last) and name not in used
         ]

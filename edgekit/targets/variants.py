@@ -76,7 +76,9 @@ def with_scheme(plan: Plan, scheme: WeightScheme, *, redecide: Callable[[Plan], 
     if scheme == plan.scheme:
         return plan
     keeps = redecide is None and _WIDTH.index(scheme) >= _WIDTH.index(plan.scheme)
-    changed = dataclasses.replace(plan, scheme=scheme, weights=plan.weights if keeps else {})
+    changed = dataclasses.replace(plan, scheme=scheme)
+    if not keeps:  # biases were decided for those weights
+        changed = dataclasses.replace(changed, weights={}, biases={})
     return redecide(changed) if redecide is not None and plan.weights else changed
 
 

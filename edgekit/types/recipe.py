@@ -19,6 +19,7 @@ from edgekit.types.artifact import FORMATS, Format
 from edgekit.types.notation import read_input
 from edgekit.types.spec import TensorSpec
 from edgekit.types.strict_table import between, one_of, read
+from edgekit.types.target import TARGETS
 from edgekit.units import parse_size
 
 FILES: Mapping[Format, str] = {
@@ -219,6 +220,8 @@ class EmitSettings:
             raise RecipeError("emit.formats is empty", hint=f"known formats: {', '.join(FORMATS)}")
         for name in self.formats:
             one_of("emit.formats", name, FORMATS)
+        for name in self.targets:
+            one_of("emit.targets", name, TARGETS)
         if len(set(self.formats)) != len(self.formats):
             raise RecipeError(f"emit.formats names a format twice: {', '.join(self.formats)}")
 

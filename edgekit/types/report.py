@@ -22,6 +22,7 @@ from edgekit.types.graph import QuantizedGraph
 from edgekit.types.ladder import Judgement, LadderReport
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.spec import TensorSpec
+from edgekit.types.target import HostChoice
 
 SCHEMA = "edgekit.report/1"
 TOP1 = "top-1"
@@ -375,6 +376,7 @@ class Report:
         seconds: stage -> wall time.
         ladder: How the quantized graph was arrived at; None where there was nothing to choose.
         judgements: Every limit of the budget held against every file it concerns.
+        host: How the file for this machine's CPU was found; None when it was not asked for.
     """
 
     version: str
@@ -388,6 +390,7 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     ladder: LadderReport | None = None
     judgements: tuple[Judgement, ...] = ()
+    host: HostChoice | None = None
 
     @property
     def missed(self) -> tuple[Judgement, ...]:

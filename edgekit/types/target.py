@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from edgekit.types.artifact import FORMATS, Format
-from edgekit.types.plan import WeightScheme
 
 if TYPE_CHECKING:
+    from edgekit.types.plan import WeightScheme
     from edgekit.types.report import Interval, Machine
 
 HOST = "host"

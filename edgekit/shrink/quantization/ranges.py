@@ -53,8 +53,7 @@ def percentile_range(histogram: Histogram, keep: float = PERCENTILE) -> Range:
     tail = (1.0 - keep) / 2 * total[-1]
     first = int(np.searchsorted(total, tail, side="right"))
     last = int(np.searchsorted(total, total[-1] - tail, side="left"))
-    low, high = (first - HALF) * histogram.width, (last + 1 - HALF) * histogram.width
-    return max(low, histogram.low), min(high, histogram.high)
+    return _within(histogram, (first - HALF) * histogram.width, (last + 1 - HALF) * histogram.width)
 
 
 def mse_range(histogram: Histogram, *, levels: int = LEVELS, steps: int = 41) -> Range:
@@ -124,8 +123,9 @@ def _ends(histogram: Histogram, steps: int) -> tuple[Array, Array]:
 
 
 def _within(histogram: Histogram, low: float, high: float) -> Range:
-    """The range without what was never seen."""
-    return max(low, histogram.low), min(high, histogram.high)
+    """The range without what was never seen; with zero where clipping has cut past all that was."""
+    low, high = max(low, histogram.low), min(high, histogram.high)
+    return (low, high) if low <= high else (min(low, 0.0), max(high, 0.0))
 
 
 METHODS: Mapping[str, Callable[[Histogram], Range]] = {

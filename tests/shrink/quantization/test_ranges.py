@@ -94,3 +94,11 @@ def test_entropy_range_of_a_constant_tensor_is_its_min_and_max():
 def test_entropy_range_is_not_drawn_in_by_the_zeros_of_a_relu():
     values = np.maximum(np.random.default_rng(5).normal(size=(20, 4000)), 0)
     assert entropy_range(filled(*values))[1] > 0.7 * values.max()
+
+
+@given(st.floats(-5, 5), st.floats(0, 1e-3), st.sampled_from(sorted(METHODS)))
+def test_a_narrow_band_away_from_zero_still_has_a_range(center, spread, method):
+    seen = Histogram()
+    seen.update(np.float32([center, center + spread, center - spread]))
+    low, high = choose_range(seen, method)
+    assert low <= high
