@@ -1,0 +1,27 @@
+"""The table of candidates for the CPU at hand: what each held, what it cost, and which was taken."""
+
+from __future__ import annotations
+
+from edgekit.report.tables import NONE, Table, decibels
+from edgekit.types.target import HostChoice, HostTrial
+from edgekit.units import share
+
+
+def tabulate_host(choice: HostChoice) -> Table:
+    """One row per candidate, in the order they were tried."""
+    rows = tuple(_cells(trial, chosen=trial.candidate.name == choice.chosen) for trial in choice.trials)
+    return Table(("candidate", "SQNR", "same top-1", "time ratio", "verdict"), rows)
+
+
+def _cells(trial: HostTrial, *, chosen: bool) -> tuple[str, ...]:
+    verdict = "chosen" if chosen else "as accurate, slower" if trial.accurate else "less accurate"
+    if trial.error:
+        verdict = f"does not run: {trial.error}"
+    options = ", ".join(f"{key}={value}" for key, value in trial.candidate.session.items())
+    return (
+        f"{trial.candidate.name} ({options})" if options else trial.candidate.name,
+        decibels(trial.sqnr_db),
+        NONE if trial.agreement is None else share(trial.agreement),
+        NONE if trial.latency_ratio is None else f"{trial.latency_ratio.estimate:.2f}",
+        verdict,
+    )
