@@ -69,13 +69,14 @@ class _Order:
         for name, nodes in self._around.items():
             for node in nodes:
                 self._values.setdefault(node, []).append(name)
+        self._partners = self._find_partners(graph)
         self._chosen: set[str] = set()
         self._order = {node.name: index for index, node in enumerate(graph.nodes)}
 
     def steps(self) -> tuple[FloatStep, ...]:
         """All of them."""
-        units = {frozenset((name,)) for name in self._int8}
-        units |= {nodes for nodes in self._around.values() if nodes}
+        units = {self._with_partners(frozenset((name,))) for name in self._int8}
+        units |= {self._with_partners(nodes) for nodes in self._around.values() if nodes}
         gains = {unit: self._gain(unit) for unit in units}
         found, left, least = [], self._noise.total, NEGLIGIBLE * self._noise.total
         while gains:
@@ -93,6 +94,19 @@ class _Order:
             self._chosen |= added
             self._refresh(gains, added)
         return tuple(found)
+
+    def _find_partners(self, graph: Graph) -> dict[str, frozenset[str]]:
+        """node name -> the int8 nodes that share its weight: the steps of an unrolled LSTM return to float together."""
+        found = {}
+        for node in graph.nodes:
+            weights = [name for slot, name in enumerate(node.inputs) if role(node.op, slot) is Role.WEIGHT]
+            readers = {reader.name for name in weights for reader in graph.consumers[name]}
+            if len(readers) > 1:
+                found[node.name] = frozenset(readers & self._int8)
+        return found
+
+    def _with_partners(self, unit: frozenset[str]) -> frozenset[str]:
+        return unit.union(*(self._partners.get(name, ()) for name in unit))
 
     def _refresh(self, gains: dict[frozenset[str], float], added: frozenset[str]) -> None:
         """Gains change for units that touch the new nodes or share a value with them."""

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -75,3 +76,17 @@ def test_products_and_prices(quantized):
     assert count_products(graph, by_name["pool"]) == 0
     prices = share_price(graph, dict.fromkeys(by_name, 10))
     assert prices["project"] > prices["stem"] > prices["flat"] > 0
+
+
+def test_nodes_that_share_a_weight_return_together():
+    graph = outlier_net()
+    shared = [
+        dataclasses.replace(node, inputs=(node.inputs[0], "w.0")) if node.name == "conv1" else node
+        for node in graph.nodes
+    ]
+    graph = dataclasses.replace(graph, nodes=tuple(shared))
+    quantized = quantize(graph, histograms(graph, {}))
+    steps = order_floats(quantized, OutputNoise({"conv0": 0.5}, {"h1": 0.1}))
+    assert [step.nodes for step in steps] == [("conv0", "conv1")]
+    assert steps[0].gain == pytest.approx(0.6)
+    quantize(graph, histograms(graph, {}), Plan(float_nodes=dict.fromkeys(steps[0].nodes, "test")))
