@@ -41,9 +41,5 @@ class AdaptiveRounding:
                 advance=stage.advance,
             )
         what = f"{len(fitted.weights)} weights and {len(fitted.biases)} biases fitted behind their quantized prefix"
-        yield (
-            what,
-            draft.with_plan(
-                weights={**draft.plan.weights, **fitted.weights}, biases={**draft.plan.biases, **fitted.biases}
-            ),
-        )
+        weights = {**draft.plan.weights, **fitted.weights}
+        yield what, draft.with_plan(weights=weights, biases={**draft.plan.biases, **fitted.biases})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from edgekit.emit.exporter import float_artifact
 from edgekit.ladder.adaptive_rounding import AdaptiveRounding
+from edgekit.ladder.climb import climb
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.scoring import Scorer
 from edgekit.runtime.ort import open_onnx
@@ -71,3 +74,24 @@ def test_refused_where_no_layer_computes_in_int8(graph, tmp_path):
     draft, evidence = evidence_of(graph, tmp_path, Plan(weight_only=True))
     assert "no convolution or linear layer has an int8 weight" in AdaptiveRounding().requires(draft, evidence)
     assert AdaptiveRounding().requires(draft.with_plan(weight_only=False), evidence) == ""
+
+
+def test_refused_where_there_is_too_little_data_to_learn_from(graph, tmp_path):
+    draft, evidence = evidence_of(graph, tmp_path, Plan())
+    few = dataclasses.replace(evidence, samples=pictures(0, 3))
+    assert "3 calibration samples" in AdaptiveRounding().requires(draft, few)
+
+
+def test_what_was_learned_from_data_unlike_the_real_one_is_not_kept(graph, tmp_path):
+    draft, evidence = evidence_of(graph, tmp_path, Plan())
+    draft = draft.with_plan(weights=next(iter(AdaptiveRounding().propose(draft, evidence)))[1].plan.weights)
+
+    def black(index):
+        return {"x": np.full((1, 2, 12, 12), 1e-3, np.float32)}
+
+    misled = dataclasses.replace(evidence, samples=SampleSet(np.arange(4), black, "lens cap on"))
+    climbed = climb(draft, misled, ["adaptive-rounding"])
+    step = climbed.report.steps[-1]
+    assert (step.rung, step.kept, step.tried) == ("adaptive-rounding", False, 1)
+    assert "no better on samples that did not calibrate" in step.outcome
+    assert climbed.draft is draft

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from edgekit.shrink.quantization.moments import as_rows, from_rows, linear_layers
-from edgekit.shrink.reconstruction.regression import gather_pairs, mean_output, regressed
+from edgekit.shrink.reconstruction.regression import gather_pairs, regressed
 from edgekit.shrink.reconstruction.rounding import round_layer
 from edgekit.shrink.reconstruction.walk import Walk
 from edgekit.shrink.synthesis.scaling import with_batch
@@ -92,16 +92,16 @@ def _fit(quantized: QuantizedGraph, walk: Walk, node: Node, fitted: Fitted, *, s
     graph, name = quantized.graph, node.inputs[1]
     params, weight = quantized.qparams[name], graph.constants[name]
     has_bias = len(node.inputs) > 2 and node.inputs[2] in quantized.integers
-    seen, left_out = gather_pairs(graph, node, walk.pairs(node.inputs[0]), seed=seed)
-    rows = as_rows(graph, node, weight)
-    target, ridge = regressed(rows, seen, left_out, centred=has_bias)
+    pairs, rows = walk.pairs(node.inputs[0]), as_rows(graph, node, weight)
+    seen, left_out = gather_pairs(graph, node, rows, pairs, seed=seed)
+    target, ridge = regressed(seen, left_out, centred=has_bias)
     moments = seen + left_out
     integers = round_layer(
         graph,
         node,
         weight,
         params=params,
-        second=moments.matrices(centred=has_bias)[0],
+        second=moments.shrunk(centred=has_bias),
         scheme=scheme,
         target=from_rows(graph, node, target),
     )
@@ -109,8 +109,7 @@ def _fit(quantized: QuantizedGraph, walk: Walk, node: Node, fitted: Fitted, *, s
     fitted.weights[name], fitted.ridges[name] = Weight(params, integers), ridge
     walk.trained[name] = torch.from_numpy(stored)
     if has_bias:
-        shift = mean_output(rows, moments, exact=True) - mean_output(as_rows(graph, node, stored), moments, exact=False)
-        bias = graph.constants[node.inputs[2]].astype(np.float64) + shift
+        bias = graph.constants[node.inputs[2]] + moments.bias_change(as_rows(graph, node, stored))
         fitted.biases[node.inputs[2]] = bias
         walk.trained[node.inputs[2]] = torch.from_numpy(bias.astype(np.float32))
 

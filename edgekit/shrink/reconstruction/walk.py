@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from edgekit.shrink.reconstruction.regression import Pair
 from edgekit.shrink.reconstruction.simulation import SimulatedGraph, as_feeds
 from edgekit.shrink.synthesis.torch_executor import TorchExecutor, last_uses
 from edgekit.types.graph import Graph, QuantizedGraph
@@ -47,10 +48,10 @@ class Walk:
             for executor in self._executors
         ]
 
-    def pairs(self, name: str) -> list[tuple[Array, Array]]:
+    def pairs(self, name: str) -> list[Pair]:
         """(float, quantized) value of each sample."""
         axis = self._graph.batch_axes.get(name, 0)
-        found: list[tuple[Array, Array]] = []
+        found: list[Pair] = []
         for exact, stored, size in zip(*self._held, self._sizes, strict=True):
             parts = (held[name].chunk(size, axis) if size > 1 else (held[name],) for held in (exact, stored))
             found.extend((first.numpy(), second.numpy()) for first, second in zip(*parts, strict=True))
