@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from edgekit.report.host import tabulate_host
 from edgekit.report.ladder_tables import describe_climb, tabulate_budget, tabulate_ladder
 from edgekit.report.obstacles import explain_missed, worst
 from edgekit.report.snippets import identifier, onnx_code, preprocessing_code, tflite_code
@@ -23,6 +24,7 @@ def render_markdown(report: Report) -> str:
         _budget(report),
         _files(report),
         _ladder(report),
+        _host(report),
         _findings(report),
         _layers(report),
         _calibration(report),
@@ -98,6 +100,17 @@ def _ladder(report: Report) -> Iterator[str]:
     yield from _table(tabulate_ladder(report.ladder))
     yield ""
     yield _escape(describe_climb(report.ladder))
+    yield ""
+
+
+def _host(report: Report) -> Iterator[str]:
+    if report.host is None:
+        return
+    yield "## The file for this machine"
+    yield ""
+    yield from _table(tabulate_host(report.host))
+    yield ""
+    yield _escape(f"{_sentence(report.host.why)} Each candidate was run on {report.host.samples} samples.")
     yield ""
 
 

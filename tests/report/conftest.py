@@ -29,6 +29,7 @@ from edgekit.types.report import (
     Signal,
 )
 from edgekit.types.spec import TensorSpec
+from edgekit.types.target import HostCandidate, HostChoice, HostTrial
 
 IMAGE, SCORES = TensorSpec("image", (1, 3, 32, 32), batch_axis=0), TensorSpec("scores", (1, 10), batch_axis=0)
 
@@ -115,6 +116,15 @@ def judgements():
         Judgement("min_sqnr", "tflite-int8", 25.0, 24.15, False),
         Judgement("min_agreement", "onnx-int8", 0.95, 0.975, True, "not proved: 32 samples"),
     )
+
+
+@pytest.fixture
+def host():
+    """One candidate chosen, one that did not run."""
+    safe = HostCandidate("u8s8-pair-safe", "uint8", "int8", "pair-safe", {"session.x64quantprecision": "0"})
+    other = HostCandidate("u8u8", "uint8", "uint8", "full")
+    ran = HostTrial(safe, 24.0, 0.99, Interval(0.66, 0.64, 0.68), accurate=True)
+    return HostChoice("u8s8-pair-safe", "accurate and fast", (ran, HostTrial(other, error="no kernel")), 16, 0.5)
 
 
 @pytest.fixture

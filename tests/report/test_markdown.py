@@ -88,3 +88,11 @@ def test_ten_layers_and_how_many_more_there_are(report, report_with):
     assert "| layer 9 |" in text
     assert "| layer 10 |" not in text
     assert "The other 2 are in report.json." in text
+
+
+def test_how_the_file_for_this_machine_was_found(report_with, host):
+    text = render_markdown(report_with(host=host))
+    assert "## The file for this machine" in text
+    assert "does not run: no kernel" in text
+    assert "Accurate and fast. Each candidate was run on 16 samples." in text
+    assert "## The file for this machine" not in render_markdown(report_with())
