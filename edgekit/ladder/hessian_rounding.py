@@ -12,8 +12,8 @@ from edgekit.types.plan import Weight
 from edgekit.types.qparams import Array
 from edgekit.types.samples import Samples
 
-SAMPLES = 32
-"""Samples that moments are gathered from; on EfficientNet-Lite0 24 do as well as 96."""
+SAMPLES = 96
+"""Samples that moments are gathered from; on EfficientNet-Lite0 a third of them gives 0.2 dB less."""
 
 
 class HessianRounding:
@@ -28,7 +28,10 @@ class HessianRounding:
     def propose(self, draft: Draft, evidence: Evidence) -> Iterator[tuple[str, Draft]]:
         """All weights at once; scales stay those of the draft."""
         weights = round_all(draft, evidence)
-        yield f"{len(weights)} weights rounded by the second moments of their inputs", draft.with_plan(weights=weights)
+        yield (
+            f"{len(weights)} weights rounded in view of how their inputs vary together",
+            draft.with_plan(weights=weights),
+        )
 
 
 def round_all(draft: Draft, evidence: Evidence) -> dict[str, Weight]:
@@ -40,12 +43,13 @@ def round_all(draft: Draft, evidence: Evidence) -> dict[str, Weight]:
     layers = linear_layers(quantized)
     for layer, moments in gather(graph, layers, session.run, few, count=few.count, seed=evidence.seed):
         params = quantized.qparams[layer.weight]
+        corrected = draft.plan.correct_bias and len(layer.nodes) == 1  # then the bias takes the mean error out
         integers = round_weight_by(
             graph,
             layer.nodes[0],
             graph.constants[layer.weight],
             params=params,
-            second=moments.second,
+            second=moments.covariance if corrected else moments.second,
             scheme=draft.plan.scheme,
         )
         weights[layer.weight] = Weight(params, integers)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from edgekit.emit.exporter import float_artifact
+from edgekit.ladder.climb import climb
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.hessian_rounding import Few, HessianRounding
 from edgekit.ladder.scoring import Scorer
@@ -71,7 +72,24 @@ def test_refused_where_no_layer_computes_in_int8(graph, tmp_path):
     assert HessianRounding().requires(int8, evidence) == ""
 
 
-@pytest.mark.parametrize(("count", "expected"), [(5, 5), (32, 32), (40, 32), (100, 32), (0, 0)])
+def test_the_ladder_keeps_what_it_had_where_nearest_is_already_exact(tmp_path):
+    integers = np.random.default_rng(0).integers(-40, 41, (4, 2, 3, 3))
+    integers[:, 0, 0, 0] = 127
+    graph = make(
+        [Node("n", "Conv", ("x", "w"), ("y",), CONV)],
+        {"x": (1, 2, 12, 12), "y": (1, 4, 12, 12)},
+        {"w": (integers / 128).astype(np.float32)},
+        outputs=("y",),
+    )
+    draft, evidence = evidence_of(graph, tmp_path, Plan(scheme="full"))
+    kept = climb(draft, evidence, ("hessian-rounding",))
+    assert kept.draft is draft
+    step = kept.report.steps[-1]
+    assert (step.rung, step.kept, step.tried) == ("hessian-rounding", False, 1)
+    assert "no better" in step.outcome
+
+
+@pytest.mark.parametrize(("count", "expected"), [(5, 5), (32, 32), (40, 32), (70, 32), (100, 32), (0, 0)])
 def test_few_samples_are_evenly_spread_and_the_same_on_every_walk(count, expected):
     few = Few(pictures(0, count), 32)
     assert few.count == expected

@@ -4,7 +4,12 @@ Frantar et al. 2022, "GPTQ" (arXiv 2210.17323): columns are rounded in turn and 
 columns that are still free. The form used here is that of Chee et al. 2023, "QuIP" (arXiv 2307.13304, theorem 6: the
 two are the same): with H = (I + U) D (I + U)^T, U strictly upper triangular, column k becomes
 Q(w_k + sum over i < k of (w_i - q_i) U_ik). It needs one Cholesky factor of H and no inverse.
+Columns that matter most go first (the "act-order" of GPTQ's code), while all others can still make up for them.
 Everything is in steps of the weight's scale, and all rows and groups are rounded at once.
+
+Measured on EfficientNet-Lite0 (96 photos gathered; mean error of the layers on other photos, dB against nearest):
+second moments -1.5, covariance -1.65, covariance at 10 % damping -1.7, and in order of importance -1.8. Polishing by
+coordinate descent and searching smaller scales fit the gathered photos better, and others worse.
 """
 
 from __future__ import annotations
@@ -17,8 +22,8 @@ from edgekit.types.graph import Graph, Node
 from edgekit.types.plan import WeightScheme
 from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
 
-DAMPING = 0.01
-"""Share of the mean diagonal added to the diagonal of H, as in GPTQ."""
+DAMPING = 0.1
+"""Share of the mean diagonal added to the diagonal of H. GPTQ has 0.01; with few samples more carries over better."""
 BLOCK = 64
 """Columns between two matrix products; inside a block the error is pushed on one column at a time."""
 
@@ -64,13 +69,31 @@ def round_rows(steps: Array, second: Array, *, limit: int = WEIGHT_LIMIT, pairs:
         pairs: Columns (2i, 2i + 1) of the same sign must not sum to more than 128. The nearest integers must
             already satisfy it (`choose_weight` makes sure).
     """
-    target = np.ascontiguousarray(steps.transpose(0, 2, 1), np.float32)  # (groups, K, O): a column is contiguous
+    order = _by_importance(second, pairs=pairs)
+    group = np.arange(len(second))[:, None]
+    target = steps.transpose(0, 2, 1)[group, order].astype(np.float32)  # (groups, K, O): a column is contiguous
+    ordered = second[group[:, :, None], order[:, :, None], order[:, None, :]]
     nearest = np.clip(np.rint(target), -limit, limit)
-    feedback = _feedback(second)
-    found = _in_turn(target, feedback, limit=limit, pairs=pairs)
-    worse = _cost(target - found, second) > _cost(target - nearest, second)
-    best = np.where(worse[:, None, :], nearest, found)
+    found = _in_turn(target, _feedback(ordered), limit=limit, pairs=pairs)
+    worse = _cost(target - found, ordered) > _cost(target - nearest, ordered)
+    best = np.empty_like(found)
+    best[group, order] = np.where(worse[:, None, :], nearest, found)
     return best.transpose(0, 2, 1).astype(np.int8)
+
+
+def _by_importance(second: Array, *, pairs: bool) -> Array:
+    """(groups, K) columns in falling order of E[x^2]; pairs stay together, their larger one first."""
+    groups, depth = second.shape[:2]
+    power = np.einsum("gkk->gk", second)
+    if not pairs:
+        return np.argsort(-power, axis=1, kind="stable")
+    paired = depth // 2 * 2
+    couples = power[:, :paired].reshape(groups, -1, 2)
+    inside = np.argsort(-couples, axis=2, kind="stable") + np.arange(0, paired, 2)[:, None]
+    falling = np.argsort(-couples.max(axis=2), axis=1, kind="stable")
+    order = np.take_along_axis(inside, falling[:, :, None], axis=1).reshape(groups, paired)
+    left = np.broadcast_to(np.arange(paired, depth), (groups, depth - paired))
+    return np.concatenate([order, left], axis=1)
 
 
 def _in_turn(target: Array, feedback: Array, *, limit: int, pairs: bool) -> Array:

@@ -84,12 +84,29 @@ def test_groups_are_rounded_as_if_each_were_alone_and_blocks_do_not_show():
     for group in range(3):
         alone = round_rows(steps[group : group + 1], second[group : group + 1], pairs=True)
         np.testing.assert_array_equal(together[group], alone[0])
-    np.testing.assert_array_equal(together[0], one_by_one(steps[0], second[0]))
+
+
+def test_rounding_in_turn_is_the_textbook_form():
+    rng = np.random.default_rng(1)
+    spread = np.geomspace(1, 0.5, 150)
+    second = moments(rng, 1, 150)[0]
+    second *= np.outer(spread, spread) / np.sqrt(np.outer(np.diag(second), np.diag(second)))  # already in order
+    steps = rng.uniform(-60, 60, (5, 150)).astype(np.float32)
+    found = round_rows(steps[None], second[None], pairs=True)[0]
+    expected = one_by_one(steps, second)
+    assert (found != np.rint(steps)).mean() > 0.1
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_column_that_matters_most_is_rounded_first_and_the_other_makes_up_for_it():
+    second = np.array([[[1.0, 1.9], [1.9, 4.0]]])
+    steps = np.float32([[[3.0, 0.4]]])  # the second input is twice the first: 0.4 of it is worth 0.8 of the first
+    np.testing.assert_array_equal(round_rows(steps, second), [[[4, 0]]])
 
 
 def one_by_one(steps, second):
     """The textbook form: invert, take the upper Cholesky factor, push every error on at once."""
-    damped = second + 0.01 * np.trace(second) / len(second) * np.eye(len(second))
+    damped = second + 0.1 * np.trace(second) / len(second) * np.eye(len(second))
     factor = np.linalg.cholesky(np.linalg.inv(damped)).T
     left, found = steps.astype(np.float64), np.zeros(steps.shape)
     for column in range(len(second)):
