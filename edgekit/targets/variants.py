@@ -70,8 +70,8 @@ def formats_of(names: Sequence[str], asked: Sequence[str]) -> tuple[Format, ...]
 def with_scheme(plan: Plan, scheme: WeightScheme, *, redecide: Callable[[Plan], Plan] | None = None) -> Plan:
     """The same plan with another weight scheme.
 
-    Weights that were decided beforehand are decided anew by `redecide`. Without it they are kept where the new scheme
-    allows them (each scheme of `_WIDTH` contains those before it), and otherwise rounded to nearest.
+    Weights that were decided beforehand (and biases with them) are decided anew by `redecide`. Without it they are kept
+    where the new scheme allows them (each scheme of `_WIDTH` contains those before it), and otherwise rounded to nearest.
     """
     if scheme == plan.scheme:
         return plan

@@ -29,9 +29,11 @@ def test_a_plan_without_pair_safety_is_widened_for_avx2():
 
 
 def test_weights_that_fit_are_kept_and_others_dropped():
-    plan = Plan(weights=DECIDED)
+    plan = Plan(weights=DECIDED, biases={"b": np.zeros(2, np.float32)})
     assert with_scheme(plan, "full").weights is DECIDED
+    assert with_scheme(plan, "full").biases is plan.biases
     assert not with_scheme(plan, "7-bit").weights
+    assert not with_scheme(plan, "7-bit").biases
     assert with_scheme(plan, "pair-safe") is plan
 
 
