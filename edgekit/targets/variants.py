@@ -52,7 +52,10 @@ def variants(
             continue
         key = (plan.scheme if plan.weight_only else target.scheme, plan.symmetric or target.symmetric)
         if key not in made:
-            made[key] = _vary(plan, key[0], symmetric=key[1], redecide=redecide)
+            plain = (key[0], plan.symmetric)  # rounding does not look at the ranges of activations: once per scheme
+            if plain not in made:
+                made[plain] = with_scheme(plan, key[0], redecide=redecide)
+            made[key] = made[plain] if key == plain else dataclasses.replace(made[plain], symmetric=key[1])
         found[made[key]] = (*found.get(made[key], ()), target)
     return found
 
@@ -70,8 +73,8 @@ def formats_of(names: Sequence[str], asked: Sequence[str]) -> tuple[Format, ...]
 def with_scheme(plan: Plan, scheme: WeightScheme, *, redecide: Callable[[Plan], Plan] | None = None) -> Plan:
     """The same plan with another weight scheme.
 
-    Weights that were decided beforehand (and biases with them) are decided anew by `redecide`. Without it they are kept
-    where the new scheme allows them (each scheme of `_WIDTH` contains those before it), and otherwise rounded to nearest.
+    Weights that were decided beforehand, and biases with them, are decided anew by `redecide`. Without it they are
+    kept where the new scheme allows them (each of `_WIDTH` contains those before it), else rounded to nearest.
     """
     if scheme == plan.scheme:
         return plan
@@ -80,8 +83,3 @@ def with_scheme(plan: Plan, scheme: WeightScheme, *, redecide: Callable[[Plan], 
     if not keeps:  # biases were decided for those weights
         changed = dataclasses.replace(changed, weights={}, biases={})
     return redecide(changed) if redecide is not None and plan.weights else changed
-
-
-def _vary(plan: Plan, scheme: WeightScheme, *, symmetric: bool, redecide: Callable[[Plan], Plan] | None) -> Plan:
-    changed = with_scheme(plan, scheme, redecide=redecide)
-    return changed if symmetric == plan.symmetric else dataclasses.replace(changed, symmetric=symmetric)

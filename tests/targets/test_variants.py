@@ -44,7 +44,7 @@ def test_weights_are_decided_anew_where_the_scheme_changes():
         asked.append((plan.scheme, dict(plan.weights)))
         return plan
 
-    variants(Plan(weights=DECIDED), ["arm", "qnn", "x86-avx2"], redecide=redecide)
+    variants(Plan(weights=DECIDED), ["arm", "qnn", "x86-avx2", "tensorrt"], redecide=redecide)
     assert asked == [("full", {})]
 
 
