@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from edgekit.emit.exporter import float_artifact
+from edgekit.ladder import hessian_rounding
 from edgekit.ladder.climb import climb
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.hessian_rounding import Few, HessianRounding
@@ -70,6 +71,15 @@ def test_refused_where_no_layer_computes_in_int8(graph, tmp_path):
     assert "no convolution or linear layer computes in int8" in HessianRounding().requires(draft, evidence)
     int8 = draft.with_plan(weight_only=False)
     assert HessianRounding().requires(int8, evidence) == ""
+
+
+def test_layers_too_long_for_memory_stay_as_they_are(graph, tmp_path, monkeypatch):
+    draft, evidence = evidence_of(graph, tmp_path, Plan())
+    monkeypatch.setattr(hessian_rounding, "LARGEST_DEPTH", 18)
+    ((_, better),) = HessianRounding().propose(draft, evidence)
+    assert set(better.plan.weights) == {"w1", "w2"}
+    monkeypatch.setattr(hessian_rounding, "LARGEST_DEPTH", 8)
+    assert "more than 8 inputs" in HessianRounding().requires(draft, evidence)
 
 
 def test_the_ladder_keeps_what_it_had_where_nearest_is_already_exact(tmp_path):
