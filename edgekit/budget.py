@@ -41,8 +41,21 @@ def refuse_contradictions(recipe: Recipe, *, labelled: bool) -> None:
         raise RecipeError(
             f"budget.max_latency_ratio = {ratio:g} contradicts {which}: {_FLOAT_ARITHMETIC}", hint="drop one of the two"
         )
-    if quantize.weight_bits == 4 and quantize.backend != "edgekit":
-        raise RecipeError(f"quantize.weight_bits = 4 contradicts quantize.backend = {quantize.backend}")
+    if quantize.weight_bits == 4:
+        _refuse_with_int4(recipe)
+
+
+def _refuse_with_int4(recipe: Recipe) -> None:
+    quantize, targets = recipe.quantize, recipe.emit.targets
+    if quantize.backend != "edgekit":
+        raise RecipeError(f"quantize.weight_bits = 4 contradicts quantize.backend = {quantize.backend}: it makes int8")
+    if quantize.weight_only:
+        raise RecipeError("quantize.weight_bits = 4 contradicts quantize.weight_only, which is int8 weights")
+    if targets:
+        raise RecipeError(
+            f"quantize.weight_bits = 4 contradicts emit.targets = {', '.join(targets)}: their files are int8",
+            hint="leave --for out; the int4 files run in any ONNX Runtime and LiteRT",
+        )
 
 
 def refuse_unmeasurable(budget: BudgetSettings, graph: Graph, task: Task | None) -> None:

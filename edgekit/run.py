@@ -125,15 +125,15 @@ class Run:
         names, draft, evidence = self.request.recipe.emit.targets, calibrated.draft, calibrated.evidence
         if not names:
             return (), None
-        if draft is None or evidence is None:
+        if draft is None:
             raise RecipeError(
                 f"emit.targets = {', '.join(names)} needs ranges from calibration data, and none were calibrated",
                 hint="pass --calibration DATA, and neither weight-only nor another backend",
             )
 
         def redecide(plan: Plan) -> Plan:
-            varied = dataclasses.replace(draft, plan=plan)
-            return dataclasses.replace(plan, weights=round_all(varied, evidence))
+            assert evidence is not None  # without it no rung decided any weights
+            return dataclasses.replace(plan, weights=round_all(dataclasses.replace(draft, plan=plan), evidence))
 
         workshop = Workshop(
             draft.graph,

@@ -90,15 +90,7 @@ class Calibration:
             return store_int8(self._graph, data, source=source, asked=True)
         chosen, held_back = split(data, held_back=self.recipe.calibration.held_back)
         if settings.weight_bits == 4:
-            found = store_int4(
-                self._graph,
-                self.float_file,
-                chosen,
-                held_back,
-                source=source,
-                seed=self.recipe.calibration.seed,
-                progress=self.progress,
-            )
+            found = self._store_int4(chosen, held_back)
         elif settings.backend != "edgekit":
             found = ask_backend(
                 self._graph,
@@ -138,32 +130,43 @@ class Calibration:
                 f"quantize.backend = {settings.backend} needs calibration data, and there is none",
                 hint="pass 100 or more real inputs with --calibration; labels are not needed",
             )
-        if settings.weight_bits == 4:
-            noise, seed = self._noise(), self.recipe.calibration.seed
-            return store_int4(graph, self.float_file, None, noise, source="none", seed=seed, progress=self.progress)
-        if settings.weight_only or not self.simplified.batchnorms:
-            return store_int8(graph, self._noise(), source="none", asked=settings.weight_only)
-        return self._from_synthesized()
-
-    def _from_synthesized(self) -> Calibrated:
-        from edgekit.shrink.synthesis.synthesize import synthesize  # torch: only this path needs it
-
-        seed = self.recipe.calibration.seed
-        with self.progress.stage("synthesize inputs"):
-            made = synthesize(self._graph, self.simplified.batchnorms, count=SYNTHESIZED, seed=seed)
+        if settings.weight_only:
+            return store_int8(graph, self._noise(), source="none", asked=True)
+        made = self._synthesize()
+        if settings.weight_bits == 4 and made is None:
+            return self._store_int4(None, self._noise())
         if made is None:
-            return store_int8(self._graph, self._noise(), source="none", asked=False)
+            return store_int8(graph, self._noise(), source="none", asked=False)
         chosen, held_back = split(made, held_back=0.5)
+        if settings.weight_bits == 4:
+            found = self._store_int4(chosen, held_back)
+        else:
+            base = calibrate_base(graph, self.float_file, chosen, self.recipe, self.progress)
+            found = Calibrated(base.quantized, held_back, "", chosen.count, draft=base)
+        what = "roundings" if settings.weight_bits == 4 else "ranges"
         finding = Finding(
             "calibrated-without-data",
-            f"no calibration data: the ranges come from {chosen.count} inputs synthesized to match the BatchNorm "
+            f"no calibration data: the {what} come from {chosen.count} inputs synthesized to match the BatchNorm "
             "statistics, and the check ran on synthesized inputs too, so its agreement says little about real ones",
             Severity.WARNING,
             hint="pass 100 or more real inputs with --calibration; labels are not needed",
         )
-        base = calibrate_base(self._graph, self.float_file, chosen, self.recipe, self.progress)
         source = "synthesized from BatchNorm statistics"
-        return Calibrated(base.quantized, held_back, source, chosen.count, findings=(finding,), draft=base)
+        return replace(found, source=source, findings=(finding, *found.findings))
+
+    def _store_int4(self, samples: SampleSet | None, held_back: SampleSet) -> Calibrated:
+        seed = self.recipe.calibration.seed
+        return store_int4(self._graph, self.float_file, samples, held_back, seed=seed, progress=self.progress)
+
+    def _synthesize(self) -> SampleSet | None:
+        """Inputs that match the BatchNorm statistics; None where there are none."""
+        if not self.simplified.batchnorms:
+            return None
+        from edgekit.shrink.synthesis.synthesize import synthesize  # torch: only this path needs it
+
+        seed = self.recipe.calibration.seed
+        with self.progress.stage("synthesize inputs"):
+            return synthesize(self._graph, self.simplified.batchnorms, count=SYNTHESIZED, seed=seed)
 
     def _noise(self) -> SampleSet:
         """Standard normal inputs (integers: 0 and 1), when nothing is known of the real ones."""

@@ -8,9 +8,9 @@ from edgekit.calibration.calibrated import Calibrated
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.constants import separate_roles
 from edgekit.shrink.quantization.int4 import quantize_int4
+from edgekit.shrink.quantization.int4_findings import int4_findings
 from edgekit.shrink.quantization.int4_options import int4_layers
 from edgekit.shrink.quantization.moments import gather
-from edgekit.shrink.quantization.observe import observed_values
 from edgekit.shrink.quantization.quantize import quantize_weights
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph
@@ -42,14 +42,7 @@ def store_int8(graph: Graph, samples: Samples, *, source: str, asked: bool) -> C
 
 
 def store_int4(
-    graph: Graph,
-    float_file: Path,
-    samples: SampleSet | None,
-    held_back: Samples,
-    *,
-    source: str,
-    seed: int,
-    progress: Progress,
+    graph: Graph, float_file: Path, samples: SampleSet | None, held_back: Samples, *, seed: int, progress: Progress
 ) -> Calibrated:
     """int4 weights, rounded by what their layers read where there is data to tell.
 
@@ -58,25 +51,18 @@ def store_int4(
         float_file: The same as an ONNX file.
         samples: To gather the layers' inputs from, or None.
         held_back: For the check.
-        source: Where they came from.
         seed: Of the positions looked at.
         progress: Who watches.
     """
     graph = separate_roles(graph)
-    severity, rounding, hint = Severity.WARNING, "to nearest, for want of calibration data", _PASS_DATA
     if samples is None:
         quantized = quantize_int4(graph)
-    else:
-        severity, rounding, hint = Severity.NOTE, "such that their errors cancel in each layer's output", ""
-        session = open_onnx(float_file, taps=observed_values(graph))
-        with progress.stage("calibrate", samples.count) as stage:
-            layers = int4_layers(graph)
-            moments = gather(graph, layers, session.run, samples, count=samples.count, seed=seed, advance=stage.advance)
-            quantized = quantize_int4(graph, moments)
-    finding = Finding(
-        "int4-weights",
-        f"the weights are int4, rounded {rounding}; activations stay float: smaller, and not faster",
-        severity,
-        hint=hint,
-    )
-    return Calibrated(quantized, held_back, source, samples.count if samples else 0, findings=(finding,))
+        return Calibrated(quantized, held_back, "none", 0, findings=int4_findings(quantized, informed=False))
+    layers = int4_layers(graph)
+    read = dict.fromkeys(node.inputs[0] for layer in layers for node in layer.nodes)
+    session = open_onnx(float_file, taps=tuple(name for name in read if name in graph.producers))
+    with progress.stage("calibrate", samples.count) as stage:
+        moments = gather(graph, layers, session.run, samples, count=samples.count, seed=seed, advance=stage.advance)
+        quantized = quantize_int4(graph, moments)
+    findings = int4_findings(quantized, informed=True)
+    return Calibrated(quantized, held_back, samples.source, samples.count, findings=findings)
