@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -21,10 +22,13 @@ TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
 
 
 def float_net(name: str, folder: Path) -> tuple[Graph, Path]:
-    """A net of the table, simplified, and its float file."""
+    """A net of the table with the same weights each time, simplified, and its float file."""
     net = NETS[name]
     source, target = folder / "traced.onnx", folder / "float.onnx"
-    trace(net.make().eval(), net.inputs, source)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = net.make().eval()
+    trace(module, net.inputs, source)
     graph = simplify(source, name=name).graph
     float_artifact(graph, target, metadata={})
     return graph, target

@@ -65,13 +65,10 @@ def test_static_scales_make_a_whole_int8_graph(tmp_path: Path) -> None:
 
 
 @needs_inc
-def test_autotune_is_no_worse_than_its_first_trial(tmp_path: Path) -> None:
-    (tmp_path / "tuned").mkdir()
-    (tmp_path / "static").mkdir()
-    tuned, decibels = calibrated("audio_1d", tmp_path / "tuned", effort="thorough")
-    _, static = calibrated("audio_1d", tmp_path / "static", effort="fast")
-    assert "autotune" in tuned.source
-    assert decibels > static - 2.0
+def test_autotune_makes_a_whole_int8_graph(tmp_path: Path) -> None:
+    imported, decibels = calibrated("resnet8", tmp_path, effort="thorough")
+    assert "autotune" in imported.source
+    assert decibels > 30.0
 
 
 @needs_inc
