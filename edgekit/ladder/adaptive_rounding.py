@@ -29,17 +29,25 @@ class AdaptiveRounding:
         return ""
 
     def propose(self, draft: Draft, evidence: Evidence) -> Iterator[tuple[str, Draft]]:
-        """All layers in one pass; scales stay those of the draft."""
+        """All layers in one pass, with and without making up for the layers before; scales stay those of the draft."""
         few = Few(evidence.samples, min(MOST_SAMPLES, affordable(draft.graph)))
-        with evidence.progress.stage("fit layers", len(decidable(draft.quantized))) as stage:
-            fitted = fit_in_sequence(
-                draft.quantized,
-                few,
-                scheme=draft.plan.scheme,
-                seed=evidence.seed,
-                deadline=evidence.deadline,
-                advance=stage.advance,
+        layers = len(decidable(draft.quantized))
+        for regress in (True, False):
+            with evidence.progress.stage("fit layers", layers) as stage:
+                fitted = fit_in_sequence(
+                    draft.quantized,
+                    few,
+                    scheme=draft.plan.scheme,
+                    regress=regress,
+                    seed=evidence.seed,
+                    deadline=evidence.deadline,
+                    advance=stage.advance,
+                )
+            if not fitted.weights:
+                return  # the time budget ended
+            how = "and regressed " if regress else ""
+            weights = {**draft.plan.weights, **fitted.weights}
+            yield (
+                f"{len(fitted.weights)} weights rounded {how}behind their quantized prefix, with their biases",
+                draft.with_plan(weights=weights, biases={**draft.plan.biases, **fitted.biases}),
             )
-        what = f"{len(fitted.weights)} weights and {len(fitted.biases)} biases fitted behind their quantized prefix"
-        weights = {**draft.plan.weights, **fitted.weights}
-        yield what, draft.with_plan(weights=weights, biases={**draft.plan.biases, **fitted.biases})

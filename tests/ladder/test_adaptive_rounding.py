@@ -64,10 +64,12 @@ def evidence_of(graph, folder, plan, *, count=40):
 @pytest.mark.parametrize("scheme", ["pair-safe", "7-bit"])
 def test_output_error_falls_on_samples_that_did_not_calibrate(graph, tmp_path, scheme):
     draft, evidence = evidence_of(graph, tmp_path, Plan(scheme=scheme))
-    what, better = next(iter(AdaptiveRounding().propose(draft, evidence)))
-    assert what.startswith("3 weights and 3 biases")
+    (what, better), (plain, rounded) = AdaptiveRounding().propose(draft, evidence)
+    assert what.startswith("3 weights rounded and regressed")
     assert set(better.plan.weights) == {"w1", "w2", "w3"}
     assert evidence.score(better).sqnr_db > evidence.score(draft).sqnr_db + 0.4
+    assert plain.startswith("3 weights rounded behind")
+    assert evidence.score(rounded).sqnr_db > evidence.score(draft).sqnr_db + 0.2
 
 
 def test_refused_where_no_layer_computes_in_int8(graph, tmp_path):
@@ -92,6 +94,6 @@ def test_what_was_learned_from_data_unlike_the_real_one_is_not_kept(graph, tmp_p
     misled = dataclasses.replace(evidence, samples=SampleSet(np.arange(4), black, "lens cap on"))
     climbed = climb(draft, misled, ["adaptive-rounding"])
     step = climbed.report.steps[-1]
-    assert (step.rung, step.kept, step.tried) == ("adaptive-rounding", False, 1)
+    assert (step.rung, step.kept, step.tried) == ("adaptive-rounding", False, 2)
     assert "no better on samples that did not calibrate" in step.outcome
     assert climbed.draft is draft

@@ -59,6 +59,7 @@ def fit_in_sequence(
     samples: Iterable[Mapping[str, Array]],
     *,
     scheme: WeightScheme,
+    regress: bool = True,
     seed: int = 0,
     deadline: float = math.inf,
     advance: Callable[[int], None] = lambda count: None,
@@ -69,6 +70,8 @@ def fit_in_sequence(
         quantized: Scales of everything; the graph's constants are the float weights.
         samples: Model inputs; all of them are held in memory (`walk.affordable` says how many can be).
         scheme: What the kernels can take.
+        regress: Weights may make up for what roundings before them changed (`regression`); else their float values stay
+            the target, and only the moments and biases are those of the quantized prefix.
         seed: Of the positions looked at.
         deadline: `time.monotonic()` after which layers stay as they are.
         advance: Called with 1 after each layer.
@@ -81,20 +84,29 @@ def fit_in_sequence(
     wanted, fitted = set(decidable(quantized)), Fitted()
     for index, node in enumerate(walk.nodes):
         if node.name in wanted and time.monotonic() < deadline:
-            _fit(quantized, walk, node, fitted, scheme=scheme, seed=seed)
+            _fit(quantized, walk, node, fitted, scheme=scheme, regress=regress, seed=seed)
             advance(1)
         walk.step(index)
     return fitted
 
 
-def _fit(quantized: QuantizedGraph, walk: Walk, node: Node, fitted: Fitted, *, scheme: WeightScheme, seed: int) -> None:
+def _fit(
+    quantized: QuantizedGraph,
+    walk: Walk,
+    node: Node,
+    fitted: Fitted,
+    *,
+    scheme: WeightScheme,
+    regress: bool,
+    seed: int,
+) -> None:
     """Decide one layer from what the walk holds, and let the walk use it."""
     graph, name = quantized.graph, node.inputs[1]
     params, weight = quantized.qparams[name], graph.constants[name]
     has_bias = len(node.inputs) > 2 and node.inputs[2] in quantized.integers
     pairs, rows = walk.pairs(node.inputs[0]), as_rows(graph, node, weight)
     seen, left_out = gather_pairs(graph, node, rows, pairs, seed=seed)
-    target, ridge = regressed(seen, left_out, centred=has_bias)
+    target, ridge = regressed(seen, left_out, centred=has_bias) if regress else (rows, math.inf)
     moments = seen + left_out
     integers = round_layer(
         graph,
