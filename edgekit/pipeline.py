@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.budget import judge
+from edgekit.calibration.elsewhere import without_import
 from edgekit.check.accuracy import Metric
 from edgekit.emit.support import writable_formats
 from edgekit.load.checkpoint import open_model
@@ -89,7 +90,7 @@ def compress(
                 trust_pickle=trust_pickle,
             )
         with stages.stage("simplify"):
-            simplified = simplify(loaded.path, name=loaded.name)
+            simplified, loaded = without_import(simplify(loaded.path, name=loaded.name), loaded)
             formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
         run = Run(request, space, stages, loaded)
         data = run.open_data(simplified.graph)

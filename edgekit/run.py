@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgekit.budget import refuse_unmeasurable
@@ -11,6 +12,7 @@ from edgekit.calibration.calibrated import Calibrated
 from edgekit.calibration.routes import Calibration
 from edgekit.check.accuracy import Task
 from edgekit.check.compare import compare
+from edgekit.check.large import is_large
 from edgekit.emit.exporter import emit, float_artifact
 from edgekit.errors import CalibrationError, RecipeError
 from edgekit.ladder.hessian_rounding import round_all
@@ -25,7 +27,8 @@ from edgekit.targets.delivery import Delivery, Workshop, check_deliveries, deliv
 from edgekit.types.artifact import FLOAT, Artifact, Format
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.model import Model
-from edgekit.types.plan import Plan
+from edgekit.types.output_noise import OutputNoise
+from edgekit.types.plan import Plan, Weight
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.recipe import FILES
 from edgekit.types.report import CheckReport
@@ -33,6 +36,9 @@ from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 from edgekit.types.target import HostChoice
 from edgekit.workspace import Workspace
+
+SCANNED = 6
+"""Samples that the noise of each layer at the outputs is estimated on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +137,18 @@ class Run:
                 hint="pass --calibration DATA, and neither weight-only nor another backend",
             )
 
+        rounded: dict[tuple[str, bool], Mapping[str, Weight]] = {}
+
         def redecide(plan: Plan) -> Plan:
             assert evidence is not None  # without it no rung decided any weights
-            return dataclasses.replace(plan, weights=round_all(dataclasses.replace(draft, plan=plan), evidence))
+            key = plan.scheme, plan.symmetric
+            if key not in rounded:
+                rounded[key] = round_all(dataclasses.replace(draft, plan=plan), evidence)
+            return dataclasses.replace(plan, weights=rounded[key])
 
         workshop = Workshop(
             draft.graph,
-            lambda plan: dataclasses.replace(draft, plan=plan).quantized,
+            functools.cache(lambda plan: dataclasses.replace(draft, plan=plan).quantized),
             self.space.files,
             self.space.scratch,
             lambda quantized: self._describe(calibrated, quantized),
@@ -157,6 +168,7 @@ class Run:
     ) -> CheckReport:
         """Run the files on their runtimes."""
         inner, seconds = None, self.request.recipe.check.seconds
+        noise = self._scan(calibrated)
         if calibrated.rescaled:
             inner = self.space.scratch / "inner.fp32.onnx"
             float_artifact(calibrated.quantized.graph, inner, metadata={})
@@ -167,6 +179,7 @@ class Run:
                 held_back=calibrated.held_back,
                 task=data.task,
                 inner=inner,
+                noise=noise,
                 budget_seconds=seconds,
                 progress=self.stages,
             )
@@ -179,6 +192,19 @@ class Run:
                 budget_seconds=seconds,
                 progress=self.stages,
             )
+
+    def _scan(self, calibrated: Calibrated) -> OutputNoise | None:
+        """What each rounding costs at the outputs, for the layer table; `fast` does without."""
+        if self.request.recipe.quantize.effort == "fast" or calibrated.ladder is None:
+            return None
+        from edgekit.shrink.quantization.sensitivity import scan_output_noise  # torch: only this needs it
+
+        if is_large(calibrated.quantized) or not any(
+            map(calibrated.quantized.is_int8, calibrated.quantized.graph.nodes)
+        ):
+            return None
+        with self.stages.stage("scan layers"):
+            return scan_output_noise(quantized, calibrated.held_back, count=SCANNED)
 
     def _describe(self, calibrated: Calibrated, quantized: QuantizedGraph) -> dict[str, str]:
         recipe, spec = self.request.recipe, calibrated.preprocessing

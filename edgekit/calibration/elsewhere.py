@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit.backends.backend import BACKENDS
 from edgekit.calibration.calibrated import Calibrated
-from edgekit.shrink.quantization.impose import impose
+from edgekit.shrink.quantization.impose import impose, without_taps
+from edgekit.shrink.quantization.islands import chosen_floats
+from edgekit.simplify.simplification import Simplified
 from edgekit.types.graph import Graph
 from edgekit.types.imported import Imported
+from edgekit.types.model import Model
 from edgekit.types.progress import Progress
 from edgekit.types.recipe import Recipe
 from edgekit.types.sample_set import SampleSet
 from edgekit.types.samples import Samples
 
 
-def take_over(graph: Graph, imported: Imported, samples: Samples, *, source: str) -> Calibrated:
+def without_import(simplified: Simplified, loaded: Model) -> tuple[Simplified, Model]:
+    """The model itself: results that kept the names of quantized tensors through simplification go."""
+    if loaded.imported is None:
+        return simplified, loaded
+    graph, imported = without_taps(simplified.graph, loaded.imported)
+    return replace(simplified, graph=graph), replace(loaded, imported=imported)
+
+
+def take_over(
+    graph: Graph, imported: Imported, samples: Samples, *, source: str, float_modules: Sequence[str] = ()
+) -> Calibrated:
     """The loaded file's own numbers: every sample is left for the check.
 
     Args:
-        graph: Simplified, with the results that were added for the import.
+        graph: Simplified.
         imported: What the file said.
         samples: For the check.
         source: Where they came from.
+        float_modules: Shell patterns of torch modules that compute in float all the same.
     """
-    imposed = impose(graph, imported)
+    imposed = impose(graph, imported, float_nodes=chosen_floats(graph, float_modules))
     return Calibrated(imposed.quantized, samples, source, samples=0, findings=imposed.findings)
 
 
@@ -57,5 +73,5 @@ def ask_backend(
             workdir=workdir,
             progress=progress,
         )
-    imposed = impose(graph, imported)
+    imposed = impose(graph, imported, float_nodes=chosen_floats(graph, settings.float_modules))
     return Calibrated(imposed.quantized, held_back, samples.source, samples.count, findings=imposed.findings)

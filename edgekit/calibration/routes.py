@@ -85,7 +85,7 @@ class Calibration:
     def _from_data(self, data: SampleSet) -> Calibrated:
         settings, source = self.recipe.quantize, data.source
         if self.imported is not None:
-            return take_over(self._graph, self.imported, data, source=source)
+            return self._take_over(self.imported, data, source)
         if settings.weight_only and settings.weight_bits == 8:
             return store_int8(self._graph, data, source=source, asked=True)
         chosen, held_back = split(data, held_back=self.recipe.calibration.held_back)
@@ -104,6 +104,10 @@ class Calibration:
         else:
             found = self._climb(chosen, held_back)
         return replace(found, findings=(*found.findings, *held_back.findings))
+
+    def _take_over(self, imported: Imported, samples: SampleSet, source: str) -> Calibrated:
+        patterns = self.recipe.quantize.float_modules
+        return take_over(self._graph, imported, samples, source=source, float_modules=patterns)
 
     def _climb(self, chosen: SampleSet, held_back: SampleSet) -> Calibrated:
         ascent = Ascent(
@@ -124,7 +128,7 @@ class Calibration:
     def _without_data(self) -> Calibrated:
         settings, graph = self.recipe.quantize, self._graph
         if self.imported is not None:
-            return take_over(graph, self.imported, self._noise(), source="none")
+            return self._take_over(self.imported, self._noise(), "none")
         if settings.backend != "edgekit":
             raise RecipeError(
                 f"quantize.backend = {settings.backend} needs calibration data, and there is none",

@@ -22,16 +22,16 @@ from edgekit.check.fusion_ort import read_onnx
 from edgekit.check.held_back import HeldBackWalk, Outcome
 from edgekit.check.large import is_large, measure_one_by_one
 from edgekit.check.latency import measure
-from edgekit.check.layers import worst_layers
+from edgekit.check.layer_table import make_layer_table
 from edgekit.check.measured import Measured, build_report
 from edgekit.check.subject import Subject, open_subject
 from edgekit.errors import EdgekitError
 from edgekit.runtime.reference import ReferenceSession
 from edgekit.types.artifact import FLOAT, Artifact, Format
-from edgekit.types.finding import Finding
 from edgekit.types.graph import QuantizedGraph
+from edgekit.types.output_noise import OutputNoise
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.report import Accuracy, CheckReport, Fusion, Latency, LayerQuality
+from edgekit.types.report import Accuracy, CheckReport, Fusion, Latency
 from edgekit.types.samples import Samples
 
 KEPT_SAMPLES = 2
@@ -47,6 +47,7 @@ def compare(
     held_back: Samples,
     task: Task | None = None,
     inner: Path | None = None,
+    noise: OutputNoise | None = None,
     budget_seconds: float = 20.0,
     progress: Progress | None = None,
 ) -> CheckReport:
@@ -61,6 +62,7 @@ def compare(
         task: Labelled samples and a metric, for the files that are shipped; all of them are run, outside the budget.
         inner: A float ONNX file of `quantized.graph`, where its inner values are not those of the float file: equalized
             channels. None takes the float file for the layer table.
+        noise: What each rounding costs at the outputs, for the layer table; None leaves the column empty.
         budget_seconds: Wall time to aim for; two samples per file are always run.
         progress: Who watches.
 
@@ -69,7 +71,7 @@ def compare(
         InputError: The samples do not fit the model's inputs.
     """
     start = time.perf_counter()
-    measure_files = measure_one_by_one if is_large(quantized) else partial(_measure_together, inner=inner)
+    measure_files = measure_one_by_one if is_large(quantized) else partial(_measure_together, inner=inner, noise=noise)
     measured = measure_files(
         artifacts,
         quantized,
@@ -90,6 +92,7 @@ def _measure_together(
     held_back: Samples,
     task: Task | None,
     inner: Path | None,
+    noise: OutputNoise | None,
     budget_seconds: float,
     progress: Progress,
 ) -> Measured:
@@ -101,7 +104,8 @@ def _measure_together(
     fusions = _read_fusions(case, progress)
     latencies = _measure_latency(case, kept[0], budget_seconds, progress)
     accuracies = _measure_accuracy(case, task, progress)
-    layers, notes = _rate_layers(case, inner or case.exact.artifact.path, kept, progress)
+    with progress.stage("rate layers"):
+        layers, notes = make_layer_table(case, kept, inner=inner, noise=noise)
     return Measured(
         case,
         outcome,
@@ -186,17 +190,3 @@ def _measure_accuracy(case: Case, task: Task | None, progress: Progress) -> dict
                 scores[name].append(score(outputs, label))
             stage.advance()
     return {name: accuracy for name in live if (accuracy := task.pair(exact, scores[name]))}
-
-
-def _rate_layers(
-    case: Case, inner: Path, samples: Sequence[Sample], progress: Progress
-) -> tuple[tuple[LayerQuality, ...], tuple[Finding, ...]]:
-    qdq = case.first_of(QDQ)
-    if qdq is None:
-        return (), ()
-    with progress.stage("rate layers"):
-        try:
-            return worst_layers(inner, qdq.artifact.path, case.quantized, samples), ()
-        except EdgekitError as error:
-            note = Finding("layers-not-rated", f"the inner values could not be read: {error}")
-            return (), (note,)

@@ -67,7 +67,7 @@ def measure_values(
     samples: Sequence[Mapping[str, Array]],
     names: Sequence[str],
 ) -> dict[str, ValueMeter]:
-    """value name -> facts, for those of `names` that both files hold. Arguments as for `worst_layers`."""
+    """value name -> facts, for those of `names` that both files hold. Arguments as for `rate_layers`."""
     meters: dict[str, ValueMeter] = {}
     for group in groups(quantized.graph, names):
         exact_tap, int8_tap = tap_float(float_path, quantized, group), tap_int8(int8_path, quantized, group)
@@ -124,10 +124,3 @@ def _rate(
 def _label(graph: Graph, name: str) -> str:
     """What a report calls a value: the layer that computes it, or the input."""
     return graph.producers[name].label if name in graph.producers else f"input {name}"
-
-
-def worst_layers(
-    float_path: Path, int8_path: Path, quantized: QuantizedGraph, samples: Sequence[Mapping[str, Array]]
-) -> tuple[LayerQuality, ...]:
-    """As `rate_layers`, without prices and without the scan."""
-    return rate_layers(float_path, int8_path, quantized, samples)

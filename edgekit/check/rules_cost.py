@@ -108,8 +108,7 @@ def find_float_nodes(evidence: Evidence) -> Iterator[Finding]:
     for reason, labels in by_reason.items():
         yield Finding(
             "op-left-float",
-            f"{count(len(labels), 'node')} computed in float in every file: {enumerate_some(labels)}. "
-            f"Reason: {reason}",
+            f"{count(len(labels), 'node')} computed in float in every file: {enumerate_some(labels)}. Reason: {reason}",
             Severity.NOTE,
             where=labels[0] if len(labels) == 1 else "",
         )

@@ -220,9 +220,24 @@ class QdqWriter:
     def _finish(self, name: str, raw: str) -> None:
         """Quantize a node's raw result, or keep it as floats."""
         if name in self.quantized.qparams:
-            self.write_quantize(name, raw)
+            self.write_quantize(name, self._kept_float(name, raw))
         else:
             self._float_names[name] = raw
+
+    def _kept_float(self, name: str, raw: str) -> str:
+        """Where a float linear layer stands between integers, its result behind a Max that changes nothing.
+
+        ONNX Runtime gives such a layer int8 weights of its own, one scale for all channels
+        (qdq_transformer/weight_bias_quantization.cc), unless something stands between it and the QuantizeLinear; it
+        removes Identity, x + 0 and x * 1, and keeps Max.
+        """
+        node = self.graph.producers.get(name)
+        if node is None or node.op not in ("Conv", "ConvTranspose", "Gemm") or self.quantized.is_int8(node):
+            return raw
+        kept = self.builder.fresh(raw)
+        lowest = self.builder.argument(np.asarray(np.finfo(np.float32).min), "lowest")
+        self.builder.node("Max", [raw, lowest], [kept], source=node)
+        return kept
 
     def _requantized(self, source: str, name: str, node: Node) -> str:
         """The same floats after a trip through the integers of `name`, where fusions of int8 nodes want to see it."""

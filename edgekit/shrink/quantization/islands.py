@@ -10,6 +10,7 @@ from edgekit.errors import RecipeError
 from edgekit.types.graph import Graph, Node
 from edgekit.types.operators import OPERATORS, Role, Rule, role
 
+BY_RECIPE = "kept in float by the recipe"
 FOLLOWERS = ("Add", "Sub", "Mul", "Clip", "Requantize")
 """Free-scale operators that gain nothing from int8 on their own; tied operators follow too."""
 
@@ -56,6 +57,11 @@ def refuse_unmatched(graph: Graph, float_modules: Sequence[str]) -> None:
             )
 
 
+def chosen_floats(graph: Graph, float_modules: Sequence[str]) -> dict[str, str]:
+    """node name -> reason, for the nodes that the recipe keeps in float."""
+    return {node.name: BY_RECIPE for node in graph.nodes if any(_matches(node, pattern) for pattern in float_modules)}
+
+
 def _matches(node: Node, pattern: str) -> bool:
     return fnmatchcase(node.module, pattern) or fnmatchcase(node.name, pattern)
 
@@ -72,7 +78,7 @@ def _own_reason(graph: Graph, node: Node, float_modules: Sequence[str]) -> str:
     if OPERATORS[node.op].rule is Rule.FLOAT:
         return f"{node.op} has no int8 kernel in either runtime"
     if any(_matches(node, pattern) for pattern in float_modules):
-        return "kept in float by the recipe"
+        return BY_RECIPE
     for slot, name in enumerate(node.inputs):
         if name and role(node.op, slot) is Role.WEIGHT and name not in graph.constants:
             return "its weight is computed at run time"
