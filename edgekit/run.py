@@ -195,14 +195,13 @@ class Run:
 
     def _scan(self, calibrated: Calibrated) -> OutputNoise | None:
         """What each rounding costs at the outputs, for the layer table; `fast` does without."""
-        if self.request.recipe.quantize.effort == "fast" or calibrated.ladder is None:
+        quantized = calibrated.quantized
+        if self.request.recipe.quantize.effort == "fast" or calibrated.ladder is None or is_large(quantized):
+            return None
+        if not any(quantized.is_int8(node) for node in quantized.graph.nodes):
             return None
         from edgekit.shrink.quantization.sensitivity import scan_output_noise  # torch: only this needs it
 
-        if is_large(calibrated.quantized) or not any(
-            map(calibrated.quantized.is_int8, calibrated.quantized.graph.nodes)
-        ):
-            return None
         with self.stages.stage("scan layers"):
             return scan_output_noise(quantized, calibrated.held_back, count=SCANNED)
 
