@@ -1,4 +1,4 @@
-"""The rung that learns: weights and biases fitted layer after layer to what the quantized layers before them give."""
+"""The rung that learns: weights fitted layer after layer to what the quantized layers before them give."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class AdaptiveRounding:
                     few,
                     scheme=draft.plan.scheme,
                     regress=regress,
+                    correct_bias=draft.plan.correct_bias,
                     seed=evidence.seed,
                     deadline=evidence.deadline,
                     advance=stage.advance,
@@ -48,6 +49,6 @@ class AdaptiveRounding:
             how = "and regressed " if regress else ""
             weights = {**draft.plan.weights, **fitted.weights}
             yield (
-                f"{len(fitted.weights)} weights rounded {how}behind their quantized prefix, with their biases",
-                draft.with_plan(weights=weights, biases={**draft.plan.biases, **fitted.biases}),
+                f"{len(fitted.weights)} weights rounded {how}behind their quantized prefix",
+                draft.with_plan(weights=weights, biases={}),
             )

@@ -79,13 +79,6 @@ class PairedMoments:
         kept: Array = second * ((1 - share) + share * np.eye(depth))
         return kept
 
-    def bias_change(self, rows: Array) -> Array:
-        """float64 (groups * O,): what the bias must gain when `rows` take the place of W."""
-        count = max(1, self.count)
-        moved = np.matmul(self.rows - rows, (self.mean / count)[:, :, None])[:, :, 0]
-        change: Array = (self.lack / count + moved).reshape(-1)
-        return change
-
     def __add__(self, other: PairedMoments) -> PairedMoments:
         total = PairedMoments(self.rows)
         for name in ("second", "wanted", "mean", "lack", "count"):

@@ -1,4 +1,4 @@
-"""Layer after layer, weights and biases are fitted to rebuild the float layer's output from quantized inputs.
+"""Layer after layer, weights are fitted to rebuild the float layer's output from quantized inputs.
 
 A linear layer is decided when the walk through both graphs reaches it: by then what it will read at run time is known,
 the roundings before it included. One pass, closed form, no gradients.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
+from edgekit.shrink.quantization.bias import mean_shift
 from edgekit.shrink.quantization.moments import as_rows, from_rows, linear_layers
-from edgekit.shrink.reconstruction.regression import gather_pairs, regressed
+from edgekit.shrink.reconstruction.regression import Pair, gather_pairs, regressed
 from edgekit.shrink.reconstruction.rounding import round_layer
 from edgekit.shrink.reconstruction.walk import Walk
 from edgekit.shrink.synthesis.scaling import with_batch
@@ -33,12 +34,10 @@ class Fitted:
 
     Attributes:
         weights: weight name -> scale and integers.
-        biases: bias name -> float64 (C,).
         ridges: weight name -> ridge of its regression, inf where the float weight stayed the target.
     """
 
     weights: dict[str, Weight] = field(default_factory=dict)
-    biases: dict[str, Array] = field(default_factory=dict)
     ridges: dict[str, float] = field(default_factory=dict)
 
 
@@ -60,18 +59,20 @@ def fit_in_sequence(
     *,
     scheme: WeightScheme,
     regress: bool = True,
+    correct_bias: bool = True,
     seed: int = 0,
     deadline: float = math.inf,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Fitted:
-    """Decide the weights and biases of every layer in `decidable`.
+    """Decide the weights of every layer in `decidable`.
 
     Args:
         quantized: Scales of everything; the graph's constants are the float weights.
         samples: Model inputs; all of them are held in memory (`walk.affordable` says how many can be).
         scheme: What the kernels can take.
         regress: Weights may make up for what roundings before them changed (`regression`); else their float values stay
-            the target, and only the moments and biases are those of the quantized prefix.
+            the target, and only the moments are those of the quantized prefix.
+        correct_bias: Whether the quantizer will take mean errors out of biases (`Plan.correct_bias`).
         seed: Of the positions looked at.
         deadline: `time.monotonic()` after which layers stay as they are.
         advance: Called with 1 after each layer.
@@ -84,7 +85,7 @@ def fit_in_sequence(
     wanted, fitted = set(decidable(quantized)), Fitted()
     for index, node in enumerate(walk.nodes):
         if node.name in wanted and time.monotonic() < deadline:
-            _fit(quantized, walk, node, fitted, scheme=scheme, regress=regress, seed=seed)
+            _fit(quantized, walk, node, fitted, scheme=scheme, regress=regress, correct_bias=correct_bias, seed=seed)
             advance(1)
         walk.step(index)
     return fitted
@@ -98,12 +99,13 @@ def _fit(
     *,
     scheme: WeightScheme,
     regress: bool,
+    correct_bias: bool,
     seed: int,
 ) -> None:
     """Decide one layer from what the walk holds, and let the walk use it."""
     graph, name = quantized.graph, node.inputs[1]
     params, weight = quantized.qparams[name], graph.constants[name]
-    has_bias = len(node.inputs) > 2 and node.inputs[2] in quantized.integers
+    has_bias = correct_bias and len(node.inputs) > 2 and node.inputs[2] in quantized.integers
     pairs, rows = walk.pairs(node.inputs[0]), as_rows(graph, node, weight)
     seen, left_out = gather_pairs(graph, node, rows, pairs, seed=seed)
     target, ridge = regressed(seen, left_out, centred=has_bias) if regress else (rows, math.inf)
@@ -121,9 +123,21 @@ def _fit(
     fitted.weights[name], fitted.ridges[name] = Weight(params, integers), ridge
     walk.trained[name] = torch.from_numpy(stored)
     if has_bias:
-        bias = graph.constants[node.inputs[2]] + moments.bias_change(as_rows(graph, node, stored))
-        fitted.biases[node.inputs[2]] = bias
+        change = mean_shift(graph, node, weight - stored, _mean(node, pairs))
+        bias = graph.constants[node.inputs[2]].astype(np.float64) + change
         walk.trained[node.inputs[2]] = torch.from_numpy(bias.astype(np.float32))
+
+
+def _mean(node: Node, pairs: Sequence[Pair]) -> Array:
+    """float64 (C_in,), mean of x over all positions, as the quantizer's own correction takes it.
+
+    Means of x_q in its place were measured to be worse: they move the bias by what clipping takes from few values.
+    """
+    axis = -1 if node.op == "Gemm" else 1
+    width = pairs[0][0].shape[axis]
+    means = [np.moveaxis(exact, axis, 0).reshape(width, -1).mean(axis=1) for exact, _ in pairs]
+    result: Array = np.asarray(means, np.float64).mean(axis=0)
+    return result
 
 
 def _entries(graph: Graph, node: Node) -> int:

@@ -52,11 +52,3 @@ def test_output_error_on_the_samples_left_out_never_rises(seed, count):
     second, wanted = left_out.matrices(centred=True)
     change = rows - ROWS
     assert ((change @ second) * change).sum() - 2 * (change * wanted).sum() <= 0
-
-
-def test_the_bias_takes_up_what_the_means_lack():
-    seen, left_out = moments(0.9 * np.eye(6), 0.0, seed=2)
-    both = seen + left_out
-    assert both.count == 800
-    np.testing.assert_allclose(both.bias_change(ROWS), ROWS[0] @ (both.mean[0] / 800 / 9), rtol=1e-6)
-    assert np.abs(both.bias_change(ROWS / 0.9)).max() < 1e-9
