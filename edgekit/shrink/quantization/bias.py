@@ -1,4 +1,4 @@
-"""int32 biases, corrected for the mean error that rounding the weights makes.
+"""Biases, int32 or float, corrected for the mean error that rounding the weights makes.
 
 Bias correction in closed form (Nagel et al. 2019, "Data-free quantization through weight equalization and bias
 correction", section 4.2, with measured means): the expected output error of a linear layer is (W - s Q) E[x], so
@@ -7,6 +7,8 @@ each kernel position by the share of outputs for which that position is not padd
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -46,6 +48,21 @@ def mean_shift(graph: Graph, node: Node, error: Array, input_mean: Array) -> Arr
     summed = error.reshape(groups, means.shape[1], -1, _taps(error)).sum(axis=3)
     shift = np.einsum("gio,gi->go", summed, means).reshape(-1) * (np.prod(before) / np.prod(after))
     return shift
+
+
+def shift_bias(node: Node, shift: Array, constants: dict[str, Array]) -> Node:
+    """The node with a float bias that takes the mean error out; the bias is added to `constants`, the old one stays.
+
+    Args:
+        node: Linear layer, with a constant float bias or none.
+        shift: (C_out,) what to add to it.
+        constants: Of the graph.
+    """
+    old = node.inputs[2] if len(node.inputs) > 2 else ""
+    bias = constants[old] if old else np.zeros(shift.size, np.float32)
+    name = f"{old or node.inputs[1] + '.bias'}.corrected"
+    constants[name] = (bias.astype(np.float64) + shift).astype(np.float32)
+    return dataclasses.replace(node, inputs=(*node.inputs[:2], name))
 
 
 def _taps(weight: Array) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from edgekit.types.graph import Graph, Node
 from edgekit.types.operators import Role, role
@@ -27,6 +28,27 @@ def separate_roles(graph: Graph) -> Graph:
             if owners.setdefault(name, use) == use:
                 continue
             inputs[slot] = f"{name}.{'.'.join(use)}"
+            constants[inputs[slot]] = graph.constants[name]
+        nodes.append(dataclasses.replace(node, inputs=tuple(inputs)) if tuple(inputs) != node.inputs else node)
+    return dataclasses.replace(graph, nodes=tuple(nodes), constants=constants)
+
+
+def spare_islands(graph: Graph, islands: Collection[str]) -> Graph:
+    """Copy weights that nodes of both kinds read: what computes in float reads the float weight, not its integers.
+
+    Args:
+        graph: With roles separated.
+        islands: Names of the nodes that compute in float.
+    """
+    constants, nodes = dict(graph.constants), []
+    for node in graph.nodes:
+        inputs = list(node.inputs)
+        for slot, name in enumerate(inputs if node.name in islands else ()):
+            if name not in graph.constants or role(node.op, slot) is not Role.WEIGHT:
+                continue
+            if all(reader.name in islands for reader in graph.consumers[name]):
+                continue
+            inputs[slot] = f"{name}.float"
             constants[inputs[slot]] = graph.constants[name]
         nodes.append(dataclasses.replace(node, inputs=tuple(inputs)) if tuple(inputs) != node.inputs else node)
     return dataclasses.replace(graph, nodes=tuple(nodes), constants=constants)

@@ -9,14 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
+from edgekit.shrink.quantization.bias import shift_bias
 from edgekit.shrink.quantization.constants import separate_roles
 from edgekit.shrink.quantization.int4_options import Choice, Option, linear_weights, weigh, weigh_table
 from edgekit.shrink.quantization.islands import touches_float
 from edgekit.shrink.quantization.moments import Layer, Moments
-from edgekit.types.graph import Graph, Node, QuantizedGraph
-from edgekit.types.qparams import Array
+from edgekit.types.graph import Graph, QuantizedGraph
 
 SPARE = 0.05
 """Bytes that int8 may add to a file of int4 weights, as a share of it."""
@@ -105,17 +103,8 @@ def _with_biases(graph: Graph, kept: Mapping[str, Option]) -> Graph:
         if option is None or option.shift is None:
             nodes.append(node)
             continue
-        nodes.append(_corrected(node, option.shift, constants))
+        nodes.append(shift_bias(node, option.shift, constants))
     read = {name for node in nodes for name in node.inputs} | set(graph.outputs)
     return dataclasses.replace(
         graph, nodes=tuple(nodes), constants={name: array for name, array in constants.items() if name in read}
     )
-
-
-def _corrected(node: Node, shift: Array, constants: dict[str, Array]) -> Node:
-    """Closed form of Nagel et al. 2019 (arXiv 1906.04721), section 4.2: b + (W - Q) E[x]."""
-    old = node.inputs[2] if len(node.inputs) > 2 else ""
-    bias = constants[old] if old else np.zeros(shift.size, np.float32)
-    name = f"{old or node.inputs[1] + '.bias'}.corrected"
-    constants[name] = (bias.astype(np.float64) + shift).astype(np.float32)
-    return dataclasses.replace(node, inputs=(*node.inputs[:2], name))

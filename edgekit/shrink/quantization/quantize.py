@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edgekit.shrink.quantization.activations import choose_activations
-from edgekit.shrink.quantization.bias import bias_params, mean_shift
-from edgekit.shrink.quantization.constants import separate_roles
+from edgekit.shrink.quantization.bias import bias_params, mean_shift, shift_bias
+from edgekit.shrink.quantization.constants import separate_roles, spare_islands
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.islands import float_islands
 from edgekit.shrink.quantization.observe import LINEAR
@@ -48,9 +48,10 @@ def quantize(
     """
     plan = plan or Plan()
     if plan.weight_only:
-        return quantize_weights(graph)
+        return quantize_weights(graph, histograms=histograms if plan.correct_bias else {})
     graph = separate_roles(graph)
     islands = float_islands(graph, float_modules=plan.float_modules, float_nodes=plan.float_nodes)
+    graph = spare_islands(graph, islands)
     ties = tie(graph, islands)
     qparams = choose_activations(ties, histograms, islands, plan)
     graph = ties.graph
@@ -72,18 +73,31 @@ def quantize(
     return QuantizedGraph(graph, table.qparams, table.integers, islands)
 
 
-def quantize_weights(graph: Graph, *, reason: str = "weight-only int8") -> QuantizedGraph:
+def quantize_weights(
+    graph: Graph, *, reason: str = "weight-only int8", histograms: Mapping[str, Histogram] | None = None
+) -> QuantizedGraph:
     """Weight-only int8: every node computes in float, weights and embedding tables are stored as int8.
 
     Needs no data. The file shrinks as with full int8; the arithmetic, and so the speed, stays that of float.
+
+    Args:
+        graph: Simplified float graph.
+        reason: Why every node is a float island, for the report.
+        histograms: What `observe` returned for it: where a layer's input has a mean per channel, the float bias takes
+            out the mean error of the rounded weight, as in full int8.
     """
     graph = separate_roles(graph)
     table = _Table(graph, {}, {}, Plan(scheme="full"))
+    nodes = []
     for node in graph.nodes:
         if node.op in LINEAR and node.inputs[1] in graph.constants:
             table.add_weight(node)
+            seen = (histograms or {}).get(node.inputs[0])
+            node = table.shift_float_bias(node, seen.channel_mean if seen else None)
         elif node.op == "Gather" and node.inputs[0] in graph.constants and graph.dtype(node.inputs[0]) == "float32":
             table.add_table(node.inputs[0])
+        nodes.append(node)
+    graph = dataclasses.replace(graph, nodes=tuple(nodes), constants=table.constants)
     islands = {
         node.name: reason
         for node in graph.nodes
@@ -148,14 +162,28 @@ class _Table:
         if planned is not None:
             bias = planned.astype(np.float64)
         elif corrects and input_mean is not None:
-            error = self.constants[weight] - self.qparams[weight].dequantize(self.integers[weight])
-            bias = bias + mean_shift(self.graph, node, error, input_mean)
+            bias = bias + self._mean_error(node, input_mean)
         if not has_bias:
             self.constants[name] = np.zeros(channels, np.float32)
             node = dataclasses.replace(node, inputs=(*node.inputs[:2], name))
         self.qparams[name] = bias_params(self.qparams[node.inputs[0]], self.qparams[weight], channels)
         self.integers[name] = self.qparams[name].quantize(bias)
         return node
+
+    def shift_float_bias(self, node: Node, input_mean: Array | None) -> Node:
+        """The node with its float bias corrected for its weight's mean error; shared weights as in `add_linear`."""
+        if input_mean is None or len(self.graph.consumers[node.inputs[1]]) > 1:
+            return node
+        shifted = shift_bias(node, self._mean_error(node, input_mean), self.constants)
+        if len(node.inputs) > 2 and node.inputs[2]:
+            del self.constants[node.inputs[2]]  # no other node reads it: see separate_roles
+        return shifted
+
+    def _mean_error(self, node: Node, input_mean: Array) -> Array:
+        """Expected output error per channel that rounding the node's weight makes."""
+        weight = node.inputs[1]
+        error = self.constants[weight] - self.qparams[weight].dequantize(self.integers[weight])
+        return mean_shift(self.graph, node, error, input_mean)
 
     def _channels(self, node: Node) -> int:
         return self.graph.shape(node.outputs[0])[-1 if node.op == "Gemm" else 1]

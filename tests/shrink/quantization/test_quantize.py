@@ -62,6 +62,41 @@ def test_weight_only_leaves_every_activation_float_and_stores_int8_weights():
     assert set(quantized.islands) == {"left", "right", "join"}
 
 
+def test_weight_only_takes_the_mean_error_of_a_weight_out_of_its_float_bias():
+    nodes = [Node("a", "Gemm", ("x", "w", "b"), ("h",)), Node("c", "Gemm", ("h", "v"), ("y",))]
+    constants = {"w": weights(0, 4, 4), "b": weights(1, 4, 1)[:, 0], "v": weights(2, 4, 4)}
+    graph = make(nodes, dict.fromkeys(("x", "h", "y"), (1, 4)), constants, outputs=("y",))
+    seen = histograms(graph, {"x": (3, 3), "h": (-2, -2)})
+    feed = {"x": np.full((1, 4), 3, np.float32)}
+    exact = feed["x"] @ constants["w"].T + constants["b"]
+    quantized = quantize(graph, seen, Plan(weight_only=True))
+    graph = quantized.graph
+    assert [len(node.inputs) for node in graph.nodes] == [3, 3]  # a layer without a bias gets one
+    assert set(graph.constants) == {name for node in graph.nodes for name in node.inputs[1:]}
+    stored = quantized.qparams["w"].dequantize(quantized.integers["w"])
+    found = feed["x"] @ stored.T + graph.constants[graph.nodes[0].inputs[2]]
+    np.testing.assert_allclose(found, exact, atol=1e-5)
+    assert np.abs(feed["x"] @ stored.T + constants["b"] - exact).max() > 1e-3
+    plain = quantize(make(nodes, dict.fromkeys(("x", "h", "y"), (1, 4)), constants, outputs=("y",)), seen,
+                     Plan(weight_only=True, correct_bias=False))  # fmt: skip
+    np.testing.assert_array_equal(plain.graph.constants["b"], constants["b"])
+
+
+def test_a_weight_that_a_float_node_shares_with_an_int8_one_is_float_for_it():
+    nodes = [
+        Node("a", "Gemm", ("x", "w", "b"), ("h",), module="net.first"),
+        Node("c", "Gemm", ("h", "w"), ("y",), module="net.second"),
+    ]
+    constants = {"w": weights(0, 4, 4), "b": weights(1, 4, 1)[:, 0]}
+    graph = make(nodes, dict.fromkeys(("x", "h", "y"), (1, 4)), constants, outputs=("y",))
+    for pattern in ("net.first", "net.second"):
+        quantized = quantize(graph, histograms(graph, {"h": (-2, 2)}), Plan(float_modules=(pattern,)))
+        (island,) = (node for node in quantized.graph.nodes if not quantized.is_int8(node))
+        assert island.module == pattern
+        assert island.inputs[1] not in quantized.integers
+        np.testing.assert_array_equal(quantized.graph.constants[island.inputs[1]], constants["w"])
+
+
 def test_a_weight_shared_by_two_nodes_keeps_one_array_of_integers_and_two_biases():
     nodes = [
         Node("a", "Gemm", ("x", "w", "b"), ("h",)),
