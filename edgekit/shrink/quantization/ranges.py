@@ -123,9 +123,9 @@ def _ends(histogram: Histogram, steps: int) -> tuple[Array, Array]:
 
 
 def _within(histogram: Histogram, low: float, high: float) -> Range:
-    """The range without what was never seen; with zero where clipping has cut past all that was."""
+    """The range without what was never seen; all that was seen where the cut has gone past it."""
     low, high = max(low, histogram.low), min(high, histogram.high)
-    return (low, high) if low <= high else (min(low, 0.0), max(high, 0.0))
+    return (low, high) if low <= high else minmax_range(histogram)
 
 
 METHODS: Mapping[str, Callable[[Histogram], Range]] = {
