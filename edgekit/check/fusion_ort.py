@@ -24,6 +24,8 @@ _MOVES = frozenset(
     }
 )  # fmt: skip
 """Operators whose result has the type of their first input, and which run on bytes as well as on floats."""
+_QGEMM_SCALE = 7
+"""Input of QGemm that holds the scale of its result."""
 _BYTES = frozenset({onnx.TensorProto.INT8, onnx.TensorProto.UINT8})
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
 
@@ -80,7 +82,8 @@ def _classify(node: onnx.NodeProto, types: dict[str, int]) -> tuple[Kind, int]:
         zero = types.get(node.input[2], onnx.TensorProto.UINT8) if len(node.input) > 2 else onnx.TensorProto.UINT8
         return "conversion", zero if quantizes else onnx.TensorProto.FLOAT
     if node.op_type in _INTEGER or node.op_type.startswith(("QLinear", "QAttention", "QEmbed")):
-        returns_floats = node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+        plain = node.op_type == "QGemm" and len(node.input) <= _QGEMM_SCALE  # no scale to round its result by
+        returns_floats = plain or node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
         return "int8", onnx.TensorProto.FLOAT if returns_floats else onnx.TensorProto.UINT8
     if node.op_type in _MOVES:
         return ("int8" if source in _BYTES else "float" if source in _FLOATS else "index"), source

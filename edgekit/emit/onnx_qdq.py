@@ -18,6 +18,8 @@ from edgekit.emit.onnx_operators import batched_shape, stores_transposed, write_
 from edgekit.types.graph import Node, QuantizedGraph
 from edgekit.types.qparams import Array, QParams
 
+LINEAR = ("Conv", "ConvTranspose", "Gemm")
+
 
 def write(
     quantized: QuantizedGraph, path: Path, *, io: str = "float", metadata: Mapping[str, str] | None = None
@@ -107,8 +109,26 @@ class QdqWriter:
         if name not in self._float_names:
             params = self.quantized.qparams[name]
             stored = self.builder.initializer(f"{name}.q", self.quantized.integers[name])
-            self._float_names[name] = self._dequantize(stored, params, own_zero=True)
+            if self._is_folded(node, slot):
+                self._float_names[name] = self._unpack(stored, params)
+            else:
+                self._float_names[name] = self._dequantize(stored, params, own_zero=True)
         return self._float_names[name]
+
+    def _is_folded(self, node: Node, slot: int) -> bool:
+        """Whether this is a weight that no kernel wants as integers: its layer reads float activations."""
+        params = self.quantized.qparams[node.inputs[slot]]
+        plain = params.dtype == "int8" and not params.block and not params.zero_point.any()
+        return slot == 1 and node.op in LINEAR and node.inputs[0] not in self.quantized.qparams and plain
+
+    def _unpack(self, stored: str, params: QParams) -> str:
+        """Cast and Mul of constants: ONNX Runtime computes them once, a DequantizeLinear at every inference."""
+        name = stored.removesuffix(".q")
+        floats, product = self.builder.fresh(f"{name}.cast"), f"{name}.dq"
+        scale = params.spread(params.scale, len(self.graph.shape(name)))
+        self.builder.node("Cast", [stored], [floats], attributes={"to": onnx.TensorProto.FLOAT})
+        self.builder.node("Mul", [floats, self.builder.initializer(f"{name}.scale", scale)], [product])
+        return product
 
     def float_name(self, name: str) -> str:
         """File name of a value as floats, dequantizing its integers the first time."""
@@ -232,7 +252,9 @@ class QdqWriter:
         removes Identity, x + 0 and x * 1, and keeps Max.
         """
         node = self.graph.producers.get(name)
-        if node is None or node.op not in ("Conv", "ConvTranspose", "Gemm") or self.quantized.is_int8(node):
+        if node is None or node.op not in LINEAR or self.quantized.is_int8(node):
+            return raw
+        if node.inputs[0] not in self.quantized.qparams:  # then no DequantizeLinear stands before it
             return raw
         kept = self.builder.fresh(raw)
         lowest = self.builder.argument(np.asarray(np.finfo(np.float32).min), "lowest")
@@ -242,7 +264,7 @@ class QdqWriter:
     def _requantized(self, source: str, name: str, node: Node) -> str:
         """The same floats after a trip through the integers of `name`, where fusions of int8 nodes want to see it."""
         params = self.quantized.qparams.get(name)
-        if params is None or not self.quantized.is_int8(node):
+        if params is None or not (self.quantized.is_int8(node) or self.quantized.multiplies_integers(node)):
             return source
         self.builder.node("QuantizeLinear", [source, *self.parameters(params)], [f"{source}.q"])
         return self._dequantize(f"{source}.q", params)

@@ -94,7 +94,9 @@ def _read_as_integers(quantized: QuantizedGraph) -> set[str]:
     """Values and weights whose integers some node works on; walked from the outputs, through movement operators."""
     wanted: set[str] = set()
     for node in reversed(quantized.graph.nodes):
-        if not quantized.is_int8(node):
+        if quantized.multiplies_integers(node) and not quantized.is_int8(node):
+            wanted.update(node.inputs[:2])
+        elif not quantized.is_int8(node):
             wanted.update(name for name in node.inputs if name in quantized.integers)
         elif node.op in _WEIGHTED:
             wanted.update(node.inputs[:2])

@@ -33,6 +33,8 @@ LEAST_TO_PART = 40
 SCORED_SHARE = 6
 """One in so many calibrating samples scores rungs instead."""
 MOST_SCORED = 24
+INTEGER_ONLY = ("qnn",)
+"""Targets that do not compute in float fast themselves."""
 MOST_LABELLED = 250
 """Labelled samples that every candidate is run on, at most."""
 
@@ -77,6 +79,7 @@ class Ascent:
             progress=self.progress,
             seed=self.recipe.calibration.seed,
             deadline=begun + budget.seconds if budget.seconds else math.inf,
+            integer_borders=_why_integer_borders(self.recipe),
         )
         base = calibrate_base(self.graph, self.float_file, learning, self.recipe, self.progress)
         if idle:
@@ -93,6 +96,15 @@ class Ascent:
         if constant_bytes > LARGE_BYTES:
             return f"the model has {size(constant_bytes)} of constants; rungs would hold several copies of them"
         return ""
+
+
+def _why_integer_borders(recipe: Recipe) -> str:
+    accelerators = [name for name in recipe.emit.targets if name in INTEGER_ONLY]
+    if recipe.emit.io == "int8":
+        return "integer inputs and outputs were asked for"
+    if accelerators:
+        return f"{' and '.join(accelerators)} would leave float layers to another processor"
+    return ""
 
 
 def calibrate_base(graph: Graph, float_file: Path, samples: Samples, recipe: Recipe, progress: Progress) -> Draft:

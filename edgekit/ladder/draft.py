@@ -59,6 +59,7 @@ class Evidence:
         progress: Who watches.
         seed: Of every random choice.
         deadline: `time.monotonic()` after which nothing new is begun; inf without a time budget.
+        integer_borders: Why the first and last layers have to be int8, one sentence; "" when nothing asks for it.
     """
 
     samples: Samples
@@ -69,6 +70,7 @@ class Evidence:
     progress: Progress = dataclasses.field(default_factory=Silent)
     seed: int = 0
     deadline: float = math.inf
+    integer_borders: str = ""
 
     def open_float(self, graph: Graph) -> OrtSession:
         """A session of the float graph with every observed value tapped."""

@@ -26,6 +26,7 @@ RUNGS: Family[Callable[[], Rung]] = Family(
     {
         "range-search": "edgekit.ladder.range_search:RangeSearch",
         "equalization": "edgekit.ladder.equalization:Equalization",
+        "first-and-last": "edgekit.ladder.first_and_last:FirstAndLast",
         "hessian-rounding": "edgekit.ladder.hessian_rounding:HessianRounding",
         "adaptive-rounding": "edgekit.ladder.adaptive_rounding:AdaptiveRounding",
         "mixed-precision": "edgekit.ladder.mixed_precision:MixedPrecision",
@@ -37,10 +38,18 @@ RUNGS: Family[Callable[[], Rung]] = Family(
 
 CLIMBS: Mapping[str, tuple[str, ...]] = {
     "fast": ("mixed-precision", "weight-only"),
-    "balanced": ("range-search", "equalization", "hessian-rounding", "mixed-precision", "weight-only"),
+    "balanced": (
+        "range-search",
+        "equalization",
+        "first-and-last",
+        "hessian-rounding",
+        "mixed-precision",
+        "weight-only",
+    ),
     "thorough": (
         "range-search",
         "equalization",
+        "first-and-last",
         "hessian-rounding",
         "adaptive-rounding",
         "mixed-precision",

@@ -116,7 +116,8 @@ class QuantizedGraph:
 
     A node outside `islands` is an int8 node: all its float32 activations have QParams. Where a value has QParams,
     every file stores it as integers; an island that reads it dequantizes first, and its float result is quantized
-    when the result has QParams. An island may still have an int8 weight (weight-only quantization).
+    when the result has QParams. An island may still have an int8 weight (weight-only quantization), and with an int8
+    input besides, a runtime may multiply integers and keep only the result in float.
     """
 
     graph: Graph
@@ -127,3 +128,8 @@ class QuantizedGraph:
     def is_int8(self, node: Node) -> bool:
         """Whether the node works on quantized tensors (index arithmetic does not count)."""
         return node.name not in self.islands and any(name in self.qparams for name in (*node.inputs, *node.outputs))
+
+    def multiplies_integers(self, node: Node) -> bool:
+        """Whether the node's input and all its constants are stored as integers, whatever becomes of its result."""
+        constants = [name for name in node.inputs[1:] if name]
+        return bool(constants) and node.inputs[0] in self.qparams and all(name in self.integers for name in constants)

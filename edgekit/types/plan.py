@@ -46,6 +46,7 @@ class Plan:
         biases: bias name -> float bias decided beforehand, in place of the graph's corrected one; (C,). For a node
             without one, the name of its weight with ".bias" appended.
         float_nodes: node name -> why it computes in float.
+        float_results: Names of last layers that multiply int8 and whose results, outputs of the model, stay float.
         float_modules: Shell patterns of torch modules that compute in float.
         weight_only: int8 weights, float activations; nothing else of the plan counts then.
     """
@@ -58,5 +59,6 @@ class Plan:
     weights: Mapping[str, Weight] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)
     float_nodes: Mapping[str, str] = field(default_factory=dict)
+    float_results: frozenset[str] = frozenset()
     float_modules: tuple[str, ...] = ()
     weight_only: bool = False

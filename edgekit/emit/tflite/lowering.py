@@ -122,8 +122,11 @@ class Lowering:
         """Integers with their QParams where the table has them, else the float constant."""
         real = self.graph.constants[name]
         qparams = self.quantized.qparams.get(name)
-        if name in self.quantized.integers and (int8 or self.qparams(name).dtype != "int32"):
-            return self.quantized.integers[name], self.qparams(name)
+        if name in self.quantized.integers:
+            stored, params = self.quantized.integers[name], self.qparams(name)
+            if not int8 and params.dtype == "int32":  # a bias, with its correction
+                return params.dequantize(stored), None
+            return stored, params
         if qparams is not None and int8:
             return qparams.quantize(real), qparams
         if int8 and real.dtype == np.float32:

@@ -62,7 +62,8 @@ class _Order:
         self._bytes = {node.name: count_float_bytes(quantized, node) for node in graph.nodes}
         self._room = most_bytes
         self._noise = noise
-        self._int8 = {node.name for node in graph.nodes if quantized.is_int8(node) and node.op != "Requantize"}
+        int8 = [node for node in graph.nodes if quantized.is_int8(node) or quantized.multiplies_integers(node)]
+        self._int8 = {node.name for node in int8 if node.op != "Requantize"}
         self._price = share_price(graph, self._bytes)
         self._around = {name: self._floatable(graph, name) for name in noise.values}
         self._values: dict[str, list[str]] = {}

@@ -57,10 +57,12 @@ class Layer:
 
 
 def linear_layers(quantized: QuantizedGraph) -> tuple[Layer, ...]:
-    """Every int8 weight of an int8 linear node, in the order they are first used."""
+    """Every int8 weight of a linear node that multiplies integers, in the order they are first used."""
     found: dict[str, list[Node]] = {}
     for node in quantized.graph.nodes:
-        if node.op in LINEAR and node.name not in quantized.islands and node.inputs[1] in quantized.integers:
+        if node.op not in LINEAR or node.inputs[1] not in quantized.integers:
+            continue
+        if quantized.is_int8(node) or quantized.multiplies_integers(node):
             found.setdefault(node.inputs[1], []).append(node)
     return tuple(Layer(weight, tuple(nodes)) for weight, nodes in found.items())
 

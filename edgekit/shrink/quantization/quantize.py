@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from edgekit.shrink.quantization.activations import choose_activations
 from edgekit.shrink.quantization.bias import bias_params, mean_shift, shift_bias
 from edgekit.shrink.quantization.constants import separate_roles, spare_islands
+from edgekit.shrink.quantization.first_and_last import KEPT_RESULT, keeps_result
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.islands import float_islands
 from edgekit.shrink.quantization.observe import LINEAR
@@ -31,7 +32,7 @@ def quantize(
 ) -> QuantizedGraph:
     """Decide every scale, zero point and integer.
 
-    1. Islands: which nodes stay float, and why.
+    1. Islands: which nodes stay float, and why; last layers may multiply int8 and keep their result in float.
     2. Ties: which values share a scale; Requantize is inserted where they cannot.
     3. Activations: asymmetric int8 from the observed ranges.
     4. Weights: as the plan has them, else per-channel symmetric int8, rounded to nearest; scales are widened for
@@ -55,6 +56,8 @@ def quantize(
     ties = tie(graph, islands)
     qparams = choose_activations(ties, histograms, islands, plan)
     graph = ties.graph
+    kept = {node.name: KEPT_RESULT for node in graph.nodes if _keeps_result(graph, node, islands, plan)}
+    qparams = {name: params for name, params in qparams.items() if not _writes(graph, name, kept)}
     integers = {
         name: params.quantize(graph.constants[name]) for name, params in qparams.items() if name in graph.constants
     }
@@ -70,7 +73,7 @@ def quantize(
             table.add_weight(node)
             nodes.append(node)
     graph = dataclasses.replace(graph, nodes=tuple(nodes), constants=table.constants)
-    return QuantizedGraph(graph, table.qparams, table.integers, islands)
+    return QuantizedGraph(graph, table.qparams, table.integers, {**islands, **kept})
 
 
 def quantize_weights(
@@ -104,6 +107,14 @@ def quantize_weights(
         if any(graph.dtype(name) == "float32" for name in (*node.inputs, *node.outputs) if name)
     }
     return QuantizedGraph(graph, table.qparams, table.integers, islands)
+
+
+def _keeps_result(graph: Graph, node: Node, islands: Mapping[str, str], plan: Plan) -> bool:
+    return node.name in plan.float_results and node.name not in islands and keeps_result(graph, node)
+
+
+def _writes(graph: Graph, name: str, nodes: Collection[str]) -> bool:
+    return name in graph.producers and graph.producers[name].name in nodes
 
 
 def _has_weight(node: Node) -> bool:
@@ -192,9 +203,10 @@ class _Table:
         """Smallest scale per channel that every reader's bias and requantization can live with."""
         floors = []
         for node in readers:
-            scale_in, scale_out = (float(self.qparams[name].scale) for name in (node.inputs[0], node.outputs[0]))
+            scale_in, result = float(self.qparams[node.inputs[0]].scale), self.qparams.get(node.outputs[0])
             bias = self.constants[node.inputs[2]] if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
-            floors.append(np.maximum(bias_floor(bias, scale_in), SMALLEST_MULTIPLIER * scale_out / scale_in))
+            least = 0.0 if result is None else SMALLEST_MULTIPLIER * float(result.scale) / scale_in
+            floors.append(np.maximum(bias_floor(bias, scale_in), least))
         width = self._channels(readers[0])
         largest: Array = np.max([np.broadcast_to(floor, (width,)) for floor in floors], axis=0)
         return largest
