@@ -1,59 +1,18 @@
 import numpy as np
 import pytest
 
-from edgekit.emit.exporter import float_artifact
 from edgekit.ladder import hessian_rounding
 from edgekit.ladder.climb import climb
-from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.hessian_rounding import Few, HessianRounding
-from edgekit.ladder.scoring import Scorer
-from edgekit.runtime.ort import open_onnx
-from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.types.graph import Node
 from edgekit.types.plan import Plan
-from edgekit.types.recipe import BudgetSettings
-from edgekit.types.sample_set import SampleSet
-from tests.shrink.quantization.graphs import CONV, make, weights
-
-INF = float("inf")
+from tests.ladder.smooth import evidence_of, pictures, smooth_net
+from tests.shrink.quantization.graphs import CONV, make
 
 
 @pytest.fixture
 def graph():
-    """Three layers whose inputs are smooth, so that neighbouring taps say nearly the same."""
-    depthwise = {**CONV, "group": 8}
-    nodes = [
-        Node("first", "Conv", ("x", "w1", "b1"), ("h",), CONV, "first", (0.0, INF)),
-        Node("depthwise", "Conv", ("h", "w2"), ("d",), depthwise, "depthwise"),
-        Node("last", "Conv", ("d", "w3"), ("y",), CONV, "last"),
-    ]
-    shapes = {"x": (1, 2, 12, 12), "h": (1, 8, 12, 12), "d": (1, 8, 12, 12), "y": (1, 4, 12, 12)}
-    constants = {
-        "w1": weights(1, 8, 2, 3, 3),
-        "b1": weights(2, 8, 1)[:, 0],
-        "w2": weights(3, 8, 1, 3, 3),
-        "w3": weights(4, 4, 8, 3, 3),
-    }
-    return make(nodes, shapes, constants, outputs=("y",))
-
-
-def pictures(start, count):
-    """Smooth random maps."""
-
-    def read(index):
-        coarse = np.random.default_rng(index).normal(size=(1, 2, 3, 3))
-        return {"x": np.kron(coarse, np.ones((4, 4))).astype(np.float32)}
-
-    return SampleSet(np.arange(start, start + count), read, "smooth maps")
-
-
-def evidence_of(graph, folder, plan):
-    path = folder / "float.onnx"
-    float_artifact(graph, path, metadata={})
-    histograms = observe(open_onnx(path, taps=observed_values(graph)), graph, pictures(0, 40))
-    scorer = Scorer(graph, pictures(1000, 20), "onnx-x86", folder)
-    evidence = Evidence(pictures(0, 40), scorer, BudgetSettings(), "balanced", folder)
-    return Draft(graph, histograms, plan), evidence
+    return smooth_net()
 
 
 @pytest.mark.parametrize("scheme", ["pair-safe", "7-bit"])

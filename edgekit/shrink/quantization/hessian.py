@@ -74,8 +74,8 @@ def round_rows(steps: Array, second: Array, *, limit: int = WEIGHT_LIMIT, pairs:
     target = steps.transpose(0, 2, 1)[group, order].astype(np.float32)  # (groups, K, O): a column is contiguous
     ordered = second[group[:, :, None], order[:, :, None], order[:, None, :]]
     nearest = np.clip(np.rint(target), -limit, limit)
-    found = _in_turn(target, _feedback(ordered), limit=limit, pairs=pairs)
-    worse = _cost(target - found, ordered) > _cost(target - nearest, ordered)
+    found = _in_turn(target, feedback_of(ordered), limit=limit, pairs=pairs)
+    worse = cost_of(target - found, ordered) > cost_of(target - nearest, ordered)
     best = np.empty_like(found)
     best[group, order] = np.where(worse[:, None, :], nearest, found)
     return best.transpose(0, 2, 1).astype(np.int8)
@@ -121,22 +121,26 @@ def _beside(first: Array, second: Array) -> Array:
     return np.clip(second, low, high)
 
 
-def _feedback(second: Array) -> Array:
+def feedback_of(second: Array, *, damping: float = DAMPING) -> Array:
     """float32 (groups, K, K), strictly upper triangular U of the damped H = (I + U) D (I + U)^T.
 
     The Cholesky factor of H read backwards, L L^T = J H J, gives the upper factor J L J.
+
+    Args:
+        second: (groups, K, K), H.
+        damping: Share of the mean diagonal added to the diagonal.
     """
     depth = second.shape[1]
     diagonal = np.einsum("gkk->gk", second).mean(axis=1)
-    damping = np.where(diagonal > 0, DAMPING * diagonal, 1.0)
-    damped = second.astype(np.float64) + damping[:, None, None] * np.eye(depth)
+    added = np.where(diagonal > 0, damping * diagonal, 1.0)
+    damped = second.astype(np.float64) + added[:, None, None] * np.eye(depth)
     upper = np.linalg.cholesky(damped[:, ::-1, ::-1])[:, ::-1, ::-1]
     unit = upper / np.einsum("gkk->gk", upper)[:, None, :]
     feedback: Array = np.triu(unit, 1).astype(np.float32)
     return feedback
 
 
-def _cost(error: Array, second: Array) -> Array:
+def cost_of(error: Array, second: Array) -> Array:
     """e^T H e of each row; error (groups, K, O), result (groups, O)."""
     cost: Array = (np.matmul(second.astype(np.float32), error) * error).sum(axis=1)
     return cost

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekit.shrink.quantization.hessian import cost_of, feedback_of
 from edgekit.types.qparams import RANGES, Array
 
 DAMPING = 0.01
@@ -30,9 +31,9 @@ def round_int4(rows: Array, scale: Array, second: Array) -> Array:
     bottom, top = RANGES["int4"]
     target, steps = (np.ascontiguousarray(array.transpose(0, 2, 1), np.float32) for array in (rows, scale))
     nearest = np.clip(np.rint(target / steps), bottom, top)
-    found = _in_turn(target, steps, _feedback(second))
+    found = _in_turn(target, steps, feedback_of(second, damping=DAMPING))
     moments = second.astype(np.float32)
-    worse = _cost(target - found * steps, moments) > _cost(target - nearest * steps, moments)
+    worse = cost_of(target - found * steps, moments) > cost_of(target - nearest * steps, moments)
     best = np.where(worse[:, None, :], nearest, found)
     return best.transpose(0, 2, 1).astype(np.int8)
 
@@ -51,24 +52,3 @@ def _in_turn(target: Array, steps: Array, feedback: Array) -> Array:
             found[:, index] = np.clip(np.rint(column / steps[:, index]), bottom, top)
             error[:, index] = target[:, index] - found[:, index] * steps[:, index]
     return found
-
-
-def _feedback(second: Array) -> Array:
-    """Strictly upper triangular U of the damped H = (I + U) D (I + U)^T, float32 (groups, K, K).
-
-    The Cholesky factor of H read backwards, L L^T = J H J, gives the upper factor J L J.
-    """
-    depth = second.shape[1]
-    diagonal = np.einsum("gkk->gk", second).mean(axis=1)
-    damping = np.where(diagonal > 0, DAMPING * diagonal, 1.0)
-    damped = second.astype(np.float64) + damping[:, None, None] * np.eye(depth)
-    upper = np.linalg.cholesky(damped[:, ::-1, ::-1])[:, ::-1, ::-1]
-    unit = upper / np.einsum("gkk->gk", upper)[:, None, :]
-    feedback: Array = np.triu(unit, 1).astype(np.float32)
-    return feedback
-
-
-def _cost(error: Array, second: Array) -> Array:
-    """e^T H e of every row: error (groups, K, O), result (groups, O)."""
-    cost: Array = (np.matmul(second, error) * error).sum(axis=1)
-    return cost
