@@ -1,7 +1,7 @@
 """What keeping one layer in float would cost: time from ONNX Runtime's own profiles, bytes by counting.
 
 Both files are profiled on this machine, and the kernels of a layer in float are set against those in int8. Around a
-lone float layer values are converted and re-ordered; what that takes is seen at the borders of the int8 file.
+lone float layer values are converted and re-ordered; what that takes per element is seen in the int8 file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,10 +55,12 @@ class Profile:
     Attributes:
         nodes: node name -> time of the kernels that compute it.
         border: Time of the conversions and re-orderings that belong to no node.
+        converted: Elements that these write.
     """
 
     nodes: Mapping[str, float]
     border: float
+    converted: int
 
 
 def estimate_float_costs(
@@ -78,11 +81,9 @@ def estimate_float_costs(
         ModelLoadError: A file cannot be loaded.
     """
     exact, int8 = profile(float_path, quantized, sample), profile(int8_path, quantized, sample)
-    graph = quantized.graph
-    ends = [name for name in (*graph.inputs, *graph.outputs) if name in quantized.qparams]
-    rate = int8.border / max(sum(_elements(graph, name) for name in ends), 1)
+    rate = int8.border / max(int8.converted, 1)
     costs = {}
-    for node in graph.nodes:
+    for node in quantized.graph.nodes:
         if not quantized.is_int8(node):
             continue
         ms = None
@@ -118,15 +119,18 @@ def profile(path: Path, quantized: QuantizedGraph, sample: Mapping[str, Array]) 
     return _summarize(events, executed, quantized)
 
 
-def _summarize(events: list[dict[str, object]], executed: onnx.GraphProto, quantized: QuantizedGraph) -> Profile:
+def _summarize(events: list[dict[str, Any]], executed: onnx.GraphProto, quantized: QuantizedGraph) -> Profile:
     """Kernel events by node of the quantized graph."""
     times: dict[str, list[float]] = {}
+    written: dict[str, int] = {}
     for event in events:
         name = str(event.get("name", ""))
         if event.get("cat") == "Node" and name.endswith(_KERNEL):
-            times.setdefault(name.removesuffix(_KERNEL), []).append(float(str(event["dur"])) / 1e3)
+            kernel = name.removesuffix(_KERNEL)
+            times.setdefault(kernel, []).append(float(str(event["dur"])) / 1e3)
+            written[kernel] = _written(event)
     nodes: dict[str, float] = {}
-    border = 0.0
+    border, converted = 0.0, 0
     for step in executed.node:
         ms = median(times[step.name][WARM_UP:]) if len(times.get(step.name, ())) > WARM_UP else 0.0
         found = find_node(quantized, (*step.output, step.name))
@@ -134,7 +138,14 @@ def _summarize(events: list[dict[str, object]], executed: onnx.GraphProto, quant
             nodes[found.name] = nodes.get(found.name, 0.0) + ms
         elif step.op_type in _BORDER:
             border += ms
-    return Profile(nodes, border)
+            converted += written.get(step.name, 0)
+    return Profile(nodes, border, converted)
+
+
+def _written(event: dict[str, Any]) -> int:
+    """Elements that a kernel wrote, by its event: `output_type_shape` is [{"float": [1, 16, 12, 12]}]."""
+    shapes = event.get("args", {}).get("output_type_shape", [])
+    return sum(int(np.prod(shape, dtype=np.int64)) for output in shapes for shape in output.values())
 
 
 def _converts(op: str, found: Node) -> bool:

@@ -24,8 +24,8 @@ def test_every_int8_node_has_a_price(small_net, sample):
 
 
 def test_a_price_is_float_less_int8_and_the_conversions_on_both_sides(small_net, sample, monkeypatch):
-    """The border converts image (432) and scores (5) in 0.437 ms: a microsecond per element."""
-    profiles = iter([Profile({"n1": 3.0}, 0.0), Profile({"n1": 1.0, "n7": 0.5}, 0.437)])
+    """437 elements are converted in 0.437 ms: a microsecond each."""
+    profiles = iter([Profile({"n1": 3.0}, 0.0, 0), Profile({"n1": 1.0, "n7": 0.5}, 0.437, 437)])
     monkeypatch.setattr(layer_costs, "profile", lambda *_: next(profiles))
     costs = estimate_float_costs("float", "int8", small_net.quantized, sample)
     assert costs["n1"].ms == pytest.approx(3.0 - 1.0 + (432 + 16 * 144) / 1e3)
@@ -38,6 +38,7 @@ def test_a_profile_finds_the_nodes_of_both_files(small_net, sample):
     exact = profile(small_net.files["onnx-fp32"].path, small_net.quantized, sample)
     assert {"n1", "n2", "n7"} <= int8.nodes.keys() & exact.nodes.keys()
     assert int8.border > 0
+    assert int8.converted >= 432 + 5  # image and scores
     assert all(ms >= 0 for ms in (*int8.nodes.values(), *exact.nodes.values()))
 
 
@@ -46,6 +47,15 @@ def test_an_island_has_no_price(island_net):
     sample = island_net.samples.read(0)
     costs = estimate_float_costs(files["onnx-fp32"].path, files["onnx-x86"].path, quantized, sample)
     assert "n4" not in costs
+
+
+def test_conversions_around_islands_do_not_make_those_at_a_lone_layer_dear(island_net):
+    """Inside the file there are more conversions than at its ends; the price of one counts them all."""
+    files, quantized = island_net.files, island_net.quantized
+    found = profile(files["onnx-x86"].path, quantized, island_net.samples.read(0))
+    graph = quantized.graph
+    ends = sum(layer_costs._elements(graph, name) for name in (*graph.inputs, *graph.outputs))
+    assert found.converted > ends
 
 
 def test_a_file_that_does_not_load(small_net, sample, tmp_path):
