@@ -17,12 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.check.fusion import Executed
 from edgekit.check.fusion_ort import list_executed
 from edgekit.errors import ModelLoadError
+from edgekit.simplify.module_paths import module_path
 from edgekit.targets.site import Feed, Params, Sink, Site
 from edgekit.types.qparams import RANGES, Array
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-MODULE_KEYS = ("edgekit.module", "pkg.torch.onnx.name_scopes")
-"""Node metadata that names the torch module: edgekit's own, then the torch exporter's."""
+KEPT_AT_LOAD = (QUANTIZE, DEQUANTIZE, "DynamicQuantizeLinear")
+"""Operators that a runtime does not fold, even of constants (ONNX Runtime, constant_folding.cc)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,17 @@ class Scene:
             if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
                 found[node.output[0]] = node.attribute[0].t
         return found
+
+    @cached_property
+    def folded(self) -> frozenset[str]:
+        """Results that hang on constants alone: a runtime computes them when it loads the file."""
+        found: set[str] = set()
+        for node in self.graph.node:
+            operands = [name for name in node.input if name]
+            known = operands and all(name in self.constants or name in found for name in operands)
+            if known and node.op_type not in KEPT_AT_LOAD and not node.op_type.startswith("Random"):
+                found.update(node.output)
+        return frozenset(found - self.outputs)
 
     @cached_property
     def producers(self) -> Mapping[str, onnx.NodeProto]:
@@ -93,10 +105,10 @@ class Scene:
         return numpy_helper.to_array(tensor)
 
     def sites(self) -> Iterator[Site]:
-        """Every node that computes: no Q, DQ or Constant."""
+        """Every node that computes: no Q, DQ or Constant, and nothing that is folded."""
         kinds = {step.names: step for step in list_executed(self.graph)}
         for node in self.graph.node:
-            if node.op_type in (QUANTIZE, DEQUANTIZE, "Constant", "DynamicQuantizeLinear"):
+            if node.op_type in (*KEPT_AT_LOAD, "Constant") or self.folded.intersection(node.output):
                 continue
             step: Executed = kinds[(*node.output, node.name)]
             feeds = tuple(self._feed(name) for name in node.input if name)
@@ -106,7 +118,7 @@ class Scene:
     def _feed(self, name: str) -> Feed:
         producer = self.producers.get(name)
         if producer is None or producer.op_type != DEQUANTIZE:
-            return Feed(name, constant=name in self.constants)
+            return Feed(name, constant=name in self.constants or name in self.folded)
         source = self._origin(producer.input[0])
         made = self.producers.get(source)
         return Feed(
@@ -239,6 +251,4 @@ def open_scene(path: Path) -> Scene:
 
 
 def _label(node: onnx.NodeProto) -> str:
-    modules = {entry.key: entry.value for entry in node.metadata_props}
-    module = next((modules[key] for key in MODULE_KEYS if modules.get(key)), "")
-    return module or node.name or (node.output[0] if node.output else node.op_type)
+    return module_path(node) or node.name or (node.output[0] if node.output else node.op_type)

@@ -101,6 +101,17 @@ def test_weight_only_file_stores_int8_and_computes_float(float_file, tmp_path):
     assert np.abs(expected - found).max() < 0.02 * np.abs(expected).max()
 
 
+def test_weights_of_a_weight_only_file_are_unpacked_when_the_session_loads(tmp_path):
+    """ONNX Runtime keeps a DequantizeLinear of a constant and runs it at every inference."""
+    onnx_qdq.write(quantize_weights(float_graph()), tmp_path / "m.onnx")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "executed.onnx")
+    onnxruntime.InferenceSession(tmp_path / "m.onnx", options)
+    executed = {node.op_type for node in onnx.load(tmp_path / "executed.onnx").graph.node}
+    assert executed & {"Conv", "FusedConv"}
+    assert not executed & {"DequantizeLinear", "Cast", "MatMulNBits"}
+
+
 def test_nodes_carry_their_torch_module_and_the_file_its_metadata(quantized, tmp_path):
     onnx_qdq.write(quantized, tmp_path / "m.onnx", metadata={"edgekit.model": "joints"})
     model = onnx.load(tmp_path / "m.onnx")

@@ -108,6 +108,29 @@ def test_tflite_files_are_for_litert_alone(files):
     assert "reads .onnx" in refused.groups[0].reason
 
 
+def test_what_is_computed_when_the_file_loads_is_no_node(tmp_path):
+    """Weights unpacked by Cast and Mul; and modules are named as the torch exporter's scopes have them."""
+    nodes = [
+        helper.make_node("Cast", ["w"], ["wf"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["wf", "s"], ["wd"]),
+        helper.make_node("Conv", ["x", "wd"], ["y"]),
+    ]
+    nodes[2].metadata_props.add(key="pkg.torch.onnx.name_scopes", value="['', 'net', 'net.stem', 'conv2d']")
+    constants = {"w": np.ones((4, 3, 1, 1), np.int8), "s": np.float32(0.02)}
+    graph = helper.make_graph(
+        nodes,
+        "unpacked",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    path = tmp_path / "unpacked.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    found = ask(path, "arm")
+    assert (found.count("int8"), found.count("float")) == (0, 1)
+    assert found.groups[0].labels == ("net.stem",)
+
+
 def test_what_is_no_onnx_file_is_an_error(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"\xff" * 50)
     with pytest.raises(ModelLoadError, match="cannot be read as ONNX"):
