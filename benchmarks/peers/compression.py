@@ -78,12 +78,12 @@ def _run(entry: Entry, net: Path, out: Path) -> Attempt:
     if not interpreter.exists():
         return Attempt(failure=f"no environment build/peers/{entry.peer}")
     command = [str(interpreter), "-m", "benchmarks.peers.child", entry.peer, entry.setting, str(net), str(out)]
-    quiet = {"OMP_NUM_THREADS": "1", "OLIVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OLIVE_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
     try:
         with (out / "log.txt").open("w", encoding="utf-8") as log:
             done = subprocess.run(
                 command,
-                cwd=ROOT,
+                cwd=out,  # some tools leave files where they are called
                 env={**os.environ, **quiet},
                 stdout=subprocess.PIPE,
                 stderr=log,
