@@ -7,6 +7,7 @@ in higher precision (Rastegari et al. 2016, XNOR-Net, section 4; Zhou et al. 201
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def first_layers(quantized: QuantizedGraph, *, most_share: float) -> tuple[Prefi
     products = [count_products(graph, node) for node in graph.nodes]
     total = max(sum(products), 1)
     found: list[Prefix] = []
-    narrowest, done, names, new = np.inf, 0, list[str](), False
+    narrowest, done, names, new = math.inf, 0, list[str](), False
     for node, count, value in zip(graph.nodes, products, _single_values(graph), strict=True):
         done += count
         if done > most_share * total:
@@ -74,10 +75,12 @@ def first_layers(quantized: QuantizedGraph, *, most_share: float) -> tuple[Prefi
         new = new or (count > 0 and quantized.is_int8(node))
         if node.op != "Requantize":
             names.append(node.name)
-        size = np.prod(graph.shape(value)) if value else np.inf
-        if new and size <= narrowest:
+        if not value or value in graph.outputs or not new:
+            continue
+        size = int(np.prod(graph.shape(value)))
+        if size <= narrowest:
             found.append(Prefix(tuple(names), value, done / total))
-            narrowest, new = float(size), False
+            narrowest, new = size, False
     return tuple(found)
 
 
