@@ -13,6 +13,7 @@ from edgekit.types.graph import Graph
 from edgekit.types.ladder import Judgement
 from edgekit.types.recipe import BudgetSettings, Recipe
 from edgekit.types.report import ArtifactCheck, CheckReport, Machine
+from edgekit.units import share as percent
 
 _FLOAT_ARITHMETIC = "float activations compute in float, which is never faster than the float file"
 
@@ -43,6 +44,27 @@ def refuse_contradictions(recipe: Recipe, *, labelled: bool) -> None:
         )
     if quantize.weight_bits == 4:
         _refuse_with_int4(recipe)
+    if quantize.weight_only and quantize.backend != "edgekit":
+        raise RecipeError(
+            f"quantize.weight_only contradicts quantize.backend = {quantize.backend}: it quantizes activations too"
+        )
+    _refuse_targets_without_ranges(recipe)
+
+
+def _refuse_targets_without_ranges(recipe: Recipe) -> None:
+    """Targets differ in how ranges and weights are quantized: that needs ranges of edgekit's own."""
+    settings, targets = recipe.quantize, ", ".join(recipe.emit.targets)
+    if targets and settings.weight_only:
+        raise RecipeError(
+            f"emit.targets = {targets} contradicts quantize.weight_only: its files have float activations everywhere",
+            hint="leave --for out; the general files run on every target",
+        )
+    if targets and settings.backend != "edgekit":
+        raise RecipeError(
+            f"emit.targets = {targets} contradicts quantize.backend = {settings.backend}: its scales are kept as they "
+            "are, and targets differ in theirs",
+            hint="leave --for out, or let edgekit quantize",
+        )
 
 
 def _refuse_with_int4(recipe: Recipe) -> None:
@@ -112,7 +134,7 @@ def _judge_file(budget: BudgetSettings, entry: ArtifactCheck) -> Iterator[Judgem
         met = share is not None and share >= budget.min_agreement
         doubt = ""
         if agreed is not None and signal is not None and met and agreed.low < budget.min_agreement:
-            doubt = f"not proved: {signal.samples} samples leave it open down to {agreed.low:.3f}"
+            doubt = f"not proved: {signal.samples} samples leave it open down to {percent(agreed.low)}"
         yield Judgement("min_agreement", name, budget.min_agreement, share, met, doubt)
     limit = budget.max_size_bytes()
     if limit is not None:
@@ -123,7 +145,7 @@ def _judge_drop(limit: float, entry: ArtifactCheck) -> Judgement:
     accuracy = entry.accuracy
     if accuracy is None:
         return Judgement("max_drop", entry.artifact.format, limit, None, met=False, note=entry.error)
-    drop, worst = -100 * accuracy.difference.estimate, -100 * accuracy.difference.low
+    drop, worst = (0.0 - 100 * part for part in (accuracy.difference.estimate, accuracy.difference.low))
     note = ""
     if drop <= limit < worst:
         note = f"not proved: {accuracy.samples} samples leave it open up to {worst:.2f} points"

@@ -92,6 +92,27 @@ class Run:
         refuse_unmeasurable(request.recipe.budget, graph, task)
         return Data(preprocessing, calibration, task)
 
+    def refuse_targets(self, simplified: Simplified, data: Data) -> None:
+        """Stop before the work when there will be no ranges that the files of targets could be quantized with.
+
+        Raises:
+            RecipeError: Targets were asked for, and the source is quantized already, or there is neither data nor
+                anything to synthesize it from.
+        """
+        names, imported = ", ".join(self.request.recipe.emit.targets), self.loaded.imported is not None
+        if not names or not (imported or (data.calibration is None and not simplified.batchnorms)):
+            return
+        if imported:
+            raise RecipeError(
+                f"emit.targets = {names}, and the model is quantized already: its scales are kept as they "
+                "are, and targets differ in theirs",
+                hint="hand over the float model it was made from, or leave --for out",
+            )
+        raise RecipeError(
+            f"emit.targets = {names} needs ranges, and there are neither calibration data nor BatchNorm statistics",
+            hint="pass 100 or more real inputs with --calibration; labels are not needed",
+        )
+
     def calibrate(self, simplified: Simplified, data: Data) -> tuple[Artifact, Calibrated]:
         """Write the float file, run it over the data, and quantize."""
         graph, spec = simplified.graph, data.preprocessing
@@ -123,20 +144,11 @@ class Run:
         return files
 
     def deliver(self, calibrated: Calibrated) -> tuple[tuple[Delivery, ...], HostChoice | None]:
-        """Write the files that exist for a target alone, from the same calibration.
-
-        Raises:
-            RecipeError: Targets were asked for, and there is no plan to vary: no ranges were calibrated.
-        """
+        """Write the files that exist for a target alone, from the same calibration."""
         names, draft, evidence = self.request.recipe.emit.targets, calibrated.draft, calibrated.evidence
         if not names:
             return (), None
-        if draft is None:
-            raise RecipeError(
-                f"emit.targets = {', '.join(names)} needs ranges from calibration data, and none were calibrated",
-                hint="pass --calibration DATA, and neither weight-only nor another backend",
-            )
-
+        assert draft is not None  # see `refuse_targets`
         rounded: dict[tuple[str, bool], Mapping[str, Weight]] = {}
 
         def redecide(plan: Plan) -> Plan:

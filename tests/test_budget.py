@@ -24,7 +24,9 @@ def graph(shape=(1, 10), dtype="float32"):
 
 def entry(format, *, sqnr=20.0, agreed=1.0, drop=None, size=1000, ratio=None):
     signal = Signal(50, sqnr, (), Interval(agreed, agreed - 0.05, 1.0))
-    accuracy = drop and Accuracy(200, 0.8, 0.8 - drop / 100, Interval(-drop / 100, -drop / 100 - 0.02, 0.0), 3, 1)
+    accuracy = drop is not None and Accuracy(
+        200, 0.8, 0.8 - drop / 100, Interval(-drop / 100, -drop / 100 - 0.02, 0.0), 3, 1
+    )
     latency = ratio and Latency(1.0, 2.0, Interval(ratio, ratio - 0.05, ratio + 0.05), "onnx-fp32", 40, 1)
     return ArtifactCheck(
         Artifact(Path("f"), format, size, "", (), ()), 0.3, signal=signal, accuracy=accuracy or None, latency=latency
@@ -43,6 +45,9 @@ def check(*entries, machine=X86):
         ({"budget.max_latency_ratio": 0.7, "quantize.weight_only": True}, True, "contradicts quantize.weight_only"),
         ({"budget.max_latency_ratio": 0.7, "quantize.weight_bits": 4}, True, "contradicts quantize.weight_bits"),
         ({"quantize.backend": "onnxruntime", "quantize.weight_bits": 4}, True, "contradicts quantize.backend"),
+        ({"quantize.backend": "onnxruntime", "emit.targets": ["arm"]}, True, "contradicts quantize.backend"),
+        ({"quantize.weight_only": True, "emit.targets": ["arm", "host"]}, True, "arm, host contradicts quantize.weig"),
+        ({"quantize.backend": "onnxruntime", "quantize.weight_only": True}, True, "contradicts quantize.backend"),
     ],
 )
 def test_settings_that_exclude_one_another_stop_the_run(fields, labelled, said):
@@ -96,6 +101,13 @@ def test_a_limit_within_the_interval_is_kept_and_called_unproved():
     found = judge(BudgetSettings(max_drop=0.5, min_agreement=0.98, max_latency_ratio=0.7), check(file))
     assert all(one.met for one in found)
     assert all("not proved" in one.note for one in found)
+
+
+def test_nothing_lost_has_no_minus_and_notes_speak_in_the_unit_of_the_limit():
+    file = entry("onnx-x86", agreed=0.99, drop=0.0)
+    drop, agreement = judge(BudgetSettings(max_drop=0.5, min_agreement=0.98), check(file))
+    assert str(drop.measured) == "0.0"
+    assert " %" in agreement.note
 
 
 def test_what_was_not_measured_is_not_kept():

@@ -86,10 +86,14 @@ class Calibration:
         settings, source = self.recipe.quantize, data.source
         if self.imported is not None:
             return self._take_over(self.imported, data, source)
-        if settings.weight_only and settings.weight_bits == 8:
+        if settings.weight_only and not settings.bias_correction:
             return store_int8(self._graph, data, source=source, asked=True)
         chosen, held_back = split(data, held_back=self.recipe.calibration.held_back)
-        if settings.weight_bits == 4:
+        if settings.weight_only:
+            base = calibrate_base(self._graph, self.float_file, chosen, self.recipe, self.progress)
+            seen, count = base.histograms, chosen.count
+            found = store_int8(self._graph, held_back, source=source, asked=True, histograms=seen, samples=count)
+        elif settings.weight_bits == 4:
             found = self._store_int4(chosen, held_back)
         elif settings.backend != "edgekit":
             found = ask_backend(

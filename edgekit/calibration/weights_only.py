@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.calibration.calibrated import Calibrated
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.constants import separate_roles
+from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.int4 import quantize_int4
 from edgekit.shrink.quantization.int4_findings import int4_findings
 from edgekit.shrink.quantization.int4_options import int4_layers
@@ -21,14 +23,24 @@ from edgekit.types.samples import Samples
 _PASS_DATA = "pass 100 or more real inputs with --calibration; labels are not needed"
 
 
-def store_int8(graph: Graph, samples: Samples, *, source: str, asked: bool) -> Calibrated:
-    """int8 weights alone: every sample is left for the check.
+def store_int8(
+    graph: Graph,
+    held_back: Samples,
+    *,
+    source: str,
+    asked: bool,
+    histograms: Mapping[str, Histogram] | None = None,
+    samples: int = 0,
+) -> Calibrated:
+    """int8 weights alone.
 
     Args:
         graph: The float graph.
-        samples: For the check.
+        held_back: For the check.
         source: Where they came from.
         asked: Whether the recipe wants it so; else it is for want of data.
+        histograms: What was observed, for the biases; None without data.
+        samples: How many were observed.
     """
     reason = "weight-only int8" if asked else "weight-only int8: no calibration data and no BatchNorm statistics"
     finding = Finding(
@@ -38,7 +50,8 @@ def store_int8(graph: Graph, samples: Samples, *, source: str, asked: bool) -> C
         Severity.NOTE if asked else Severity.WARNING,
         hint="" if asked else _PASS_DATA,
     )
-    return Calibrated(quantize_weights(graph, reason=reason), samples, source, samples=0, findings=(finding,))
+    quantized = quantize_weights(graph, reason=reason, histograms=histograms)
+    return Calibrated(quantized, held_back, source, samples, findings=(finding,))
 
 
 def store_int4(

@@ -67,8 +67,9 @@ def find_saturation(evidence: Evidence) -> Iterator[Finding]:
                 f"{seen}: this CPU ({evidence.machine.cpu}) has no VNNI, and its int8 kernels add pairs of products "
                 "in 16 bits, where large weights saturate",
                 where=name,
-                hint="quantize with pair-safe weights (quantize.pair_safe = true); CPUs with VNNI or ARM cores are "
-                "not affected",
+                hint="have edgekit choose pair-safe weights from the float model (quantize.pair_safe = true, backend "
+                "'edgekit'); weights that another tool chose are kept as they are, and CPUs with VNNI or ARM cores "
+                "run them right",
             )
         else:
             yield Finding(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.ladder.rung import RUNGS, Rung
-from edgekit.types.ladder import LadderReport, Score, Step
+from edgekit.types.ladder import OUT_OF_TIME, LadderReport, Score, Step
 from edgekit.types.recipe import BudgetSettings
 
 BASE = "min-max ranges, nearest rounding, bias correction"
@@ -62,7 +62,7 @@ class _Ladder:
             if budget.asks and is_met(budget, self.score):
                 return f"the budget was met before '{name}'"
             if time.monotonic() >= self.evidence.deadline:
-                return f"the time budget ended before '{name}'"
+                return f"{OUT_OF_TIME} before '{name}'"
             self._try(name, RUNGS.load(name)())
         if not budget.asks:
             return f"every rung of effort '{self.evidence.effort}' was looked at; no budget was set"

@@ -96,7 +96,7 @@ class Scorer:
             self._task_scores = [score(self._float().run(sample), label) for sample, label in self.task]
         measured = [score(subject.run(sample), label) for sample, label in self.task]
         accuracy = self.task.pair(self._task_scores, measured)
-        return None if accuracy is None else -100 * accuracy.difference.estimate
+        return None if accuracy is None else 0.0 - 100 * accuracy.difference.estimate
 
     def _float(self) -> Subject:
         if self._exact is None:

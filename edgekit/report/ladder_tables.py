@@ -29,7 +29,7 @@ def tabulate_ladder(ladder: LadderReport) -> Table:
 
 def _step_cells(step: Step, *, with_drop: bool) -> list[str]:
     score = step.after
-    drop = [NONE if score is None or score.drop_points is None else f"{score.drop_points:+.2f} points"]
+    drop = [NONE if score is None or score.drop_points is None else points(score.drop_points, sign="+")]
     return [
         step.rung,
         "yes" if step.kept else "no",
@@ -41,6 +41,15 @@ def _step_cells(step: Step, *, with_drop: bool) -> list[str]:
         str(step.tried) if score else NONE,
         duration(step.seconds) if score else NONE,
     ]
+
+
+def points(value: float, *, sign: str = "") -> str:
+    """Points of a metric; no minus before a zero.
+
+    >>> points(-0.0), points(-0.4, sign="+"), points(-0.001)
+    ('0.00 points', '-0.40 points', '0.00 points')
+    """
+    return f"{round(value, 2) + 0.0:{sign}.2f} points"
 
 
 def gain(before: Score | None, after: Score | None) -> str:
@@ -87,5 +96,5 @@ def in_unit(limit: str, value: float | None) -> str:
     if limit == "min_sqnr":
         return decibels(value)
     if limit == "max_drop":
-        return f"{value:.2f} points"
+        return points(value)
     return share(value) if limit == "min_agreement" else f"{value:.2f}"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from edgekit.types.ladder import OUT_OF_TIME
 from edgekit.types.report import LayerQuality, Report
 from edgekit.units import duration, share, size
 
 NAMED = 3
 ACCURACY = frozenset({"max_drop", "min_sqnr", "min_agreement"})
 OWN_NOISE_DB = 1.0
+SATURATION = "saturation"
+"""Code of the finding that a file saturates in this CPU's kernels."""
+_OWN = "edgekit"
 _FURTHER = {"fast": "balanced", "balanced": "thorough"}
 
 
@@ -35,12 +39,13 @@ def explain_missed(report: Report) -> tuple[str, ...]:
 
 
 def _explain_accuracy(report: Report) -> Iterator[str]:
+    saturated = {finding.where for finding in report.all_findings if finding.code == SATURATION}
+    if saturated:
+        yield f"In the way of {', '.join(sorted(saturated))} are this CPU's kernels, which saturate: see the warning."
     for layer in _culprits(report.check.layers):
         why = f": {layer.causes[0]}" if layer.causes else ""
         yield f"In the way is {layer.label}, {_weigh(layer)}{why}."
-    effort = report.ladder.effort if report.ladder else ""
-    if effort in _FURTHER:
-        yield f"Effort '{_FURTHER[effort]}' climbs further."
+    yield from _explain_settings(report)
     room = [name for name in ("max_size", "max_latency_ratio") if any(one.limit == name for one in report.judgements)]
     if room:
         yield f"A wider {' or '.join(room)} would make room for more layers in float."
@@ -48,6 +53,22 @@ def _explain_accuracy(report: Report) -> Iterator[str]:
         "Beyond that the weights have to adapt: train on from this checkpoint with quantization in the loop (QAT), a "
         "few epochs, the float model as the teacher."
     )
+
+
+def _explain_settings(report: Report) -> Iterator[str]:
+    """What other settings would do; by now the recipe is plain data."""
+    settings = report.recipe.get("quantize", {})
+    backend, ladder = settings.get("backend", _OWN), report.ladder
+    if settings.get("weight_bits", 8) == 4:
+        yield "int8 weights (quantize.weight_bits = 8) hold more than int4 ones, in a file nearly twice the size."
+    if backend != _OWN:
+        yield f"What '{backend}' decided is kept as it is; edgekit's own ladder (quantize.backend = {_OWN}) climbs on."
+    if ladder is None or backend != _OWN:
+        return
+    if ladder.stopped.startswith(OUT_OF_TIME):
+        yield "A longer time budget lets it look at the rungs that are left."
+    if ladder.effort in _FURTHER:
+        yield f"Effort '{_FURTHER[ladder.effort]}' climbs further."
 
 
 def _culprits(layers: Sequence[LayerQuality]) -> tuple[LayerQuality, ...]:

@@ -1,4 +1,4 @@
-"""The report on a terminal: verdict, files, budget, ladder, findings, worst layers.
+"""The report on a terminal: verdict, files, budget, ladder, host, findings, worst layers.
 
 Whatever it says in colour it also says in words. Colours are blue, yellow and magenta, which people with any of the
 common colour blindnesses tell apart.
@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from edgekit.report.files import MARKDOWN_NAME
+from edgekit.report.host import tabulate_host
 from edgekit.report.ladder_tables import describe_climb, gain, tabulate_budget
 from edgekit.report.obstacles import describe_cost, explain_missed, worst
 from edgekit.report.tables import NONE, Table, decibels, tabulate_files
@@ -22,6 +23,7 @@ from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.ladder import LadderReport
 from edgekit.types.report import LayerQuality, Report
+from edgekit.types.target import HostChoice
 from edgekit.units import share
 
 SHOWN_LAYERS = 3
@@ -43,9 +45,12 @@ def show_report(report: Report, console: Console) -> None:
     if report.judgements:
         console.print()
         _show_budget(report, console)
-    if report.ladder is not None and len(report.ladder.steps) > 1:
+    if report.ladder is not None and (len(report.ladder.steps) > 1 or report.judgements):
         console.print()
         _show_ladder(report.ladder, console)
+    if report.host is not None:
+        console.print()
+        _show_host(report.host, console)
     findings = report.all_findings
     if findings:
         console.print()
@@ -103,6 +108,20 @@ def _show_ladder(ladder: LadderReport, console: Console) -> None:
         kept = "" if step.kept else "not kept: "
         console.print(Padding(Text(f"{step.rung}{score}{more}: {kept}{step.outcome}"), (0, 0, 0, 2)))
     console.print(Padding(Text(describe_climb(ladder), "dim"), (0, 0, 0, 2)))
+
+
+def _show_host(choice: HostChoice, console: Console) -> None:
+    """Candidates in the order they were tried, then why one was taken."""
+    console.print(Text("The file for this machine", "bold"))
+    for name, sqnr, agreement, ratio, verdict in tabulate_host(choice).rows:
+        measured = [
+            sqnr,
+            "" if agreement == NONE else f"same top-1 {agreement}",
+            "" if ratio == NONE else f"time {ratio}",
+        ]
+        line = ", ".join(part for part in measured if part and part != NONE)
+        console.print(Padding(Text(f"{name}: {verdict}{f' ({line})' if line else ''}"), (0, 0, 0, 2)))
+    console.print(Padding(Text(choice.why, "dim"), (0, 0, 0, 2)))
 
 
 def _show_layers(report: Report, console: Console) -> None:

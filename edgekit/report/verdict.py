@@ -39,13 +39,19 @@ def judge_report(report: Report) -> Verdict:
     worst = next((level for level in (Severity.ERROR, Severity.WARNING) if level in present), Severity.NOTE)
     entries = [entry for entry in report.check.artifacts if entry.artifact.format != FLOAT]
     running = [entry for entry in entries if not entry.error]
-    text = f"{len(running)} of {len(entries)} int8 files run and were compared with the float model on this machine."
+    count = f"{len(running)} of {len(entries)} {_kind(entries)} files"
+    text = f"{count} run and were compared with the float model on this machine."
     if running:
         text = f"{text} {_gain(report, running)}"
     headline = _HEADLINES[worst]
     if report.missed and worst is not Severity.ERROR:
         worst, headline = Severity.WARNING, "Best found, below the budget"
     return Verdict(worst, headline, text)
+
+
+def _kind(entries: list[ArtifactCheck]) -> str:
+    int4 = bool(entries) and all(str(entry.artifact.format).endswith("int4") for entry in entries)
+    return "int4" if int4 else "int8"
 
 
 def _gain(report: Report, running: list[ArtifactCheck]) -> str:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from edgekit.units import size
 
+OUT_OF_TIME = "the time budget ended"
+"""How `LadderReport.stopped` begins when rungs were left for want of time."""
+
 
 @dataclass(frozen=True)
 class Score:

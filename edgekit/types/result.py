@@ -44,5 +44,5 @@ class CompressResult:
             lines = "; ".join(map(str, missed))
             raise BudgetError(
                 f"the budget is not met by the best that was found: {lines}",
-                hint="report.md says which layers stand in the way; training with quantization goes further",
+                hint="report.md says what stands in the way and what would help",
             )

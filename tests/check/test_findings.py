@@ -76,6 +76,7 @@ def test_saturation_is_named_on_avx2_only():
     assert "19.1 dB" in finding.message
     assert "64 LSB" in finding.message
     assert "VNNI" in finding.message
+    assert "from the float model" in finding.hint  # what another tool decided cannot be made pair-safe
     assert codes(judge(evidence(entry(), kernels=kernels, machine=VNNI))) == ["runtime-differs"]
 
 

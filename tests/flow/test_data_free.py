@@ -54,6 +54,20 @@ def test_a_report_without_data_says_so_first(synthesized: Path) -> None:
     assert "no calibration data" in (synthesized / "report.md").read_text().lower()
 
 
+@pytest.mark.parametrize(("format", "said"), [("onnx-fp32", "neither calibration data"), ("onnx-x86", "already")])
+def test_targets_without_ranges_are_refused_before_the_work(
+    synthesized: Path, capfd: pytest.CaptureFixture[str], format: str, said: str
+) -> None:
+    out = synthesized.with_name("targets")
+    words = ["compress", str(synthesized / FILES[format]), "--out", str(out), "--for", "arm,host", *QUICK]
+    assert run(words) == 2
+    told = capfd.readouterr().err
+    assert "emit.targets = arm, host" in told
+    assert said in told
+    assert "calibrate" not in told
+    assert not out.exists()
+
+
 def test_the_terminal_says_loudly_what_is_missing(synthesized: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The float file of a run has its BatchNorms folded, so nothing is left to synthesize from."""
     out = synthesized.with_name("loud")
@@ -119,6 +133,6 @@ def test_weight_only_can_be_asked_for_and_is_no_warning_then(project: Project, t
     result = edgekit.compress(project.root / "net.pt2", calibration=images, out=tmp_path / "out", recipe=recipe)
     codes = {finding.code: finding.severity for finding in result.findings}
     assert codes.get("weight-only") is Severity.NOTE
-    assert (result.report.calibration.samples, result.report.calibration.held_back) == (0, 20)
+    assert (result.report.calibration.samples, result.report.calibration.held_back) == (15, 5)  # for the biases
     found = open_onnx(result.files["onnx-int8"]).run({"image": images})
     np.testing.assert_allclose(next(iter(found.values())), project.logits(images), atol=0.35)

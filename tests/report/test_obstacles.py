@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from edgekit.report.obstacles import describe_cost, explain_missed, worst
+from edgekit.types.finding import Finding, Severity
 from edgekit.types.ladder import Judgement
 
 INF = float("inf")
@@ -53,6 +54,30 @@ def test_what_helps_against_size_and_time(report_with, limit, words):
     (sentence,) = explain_missed(report_with(judgements=(missed(limit),)))
     assert words in sentence
     assert "1 nodes" not in sentence
+
+
+def test_kernels_that_saturate_come_before_any_layer(report_with):
+    found = Finding("saturation", "it saturates", Severity.WARNING, where="model.x86.int8.onnx")
+    report = report_with(judgements=(missed("min_sqnr"),), check={"findings": (found,)})
+    assert explain_missed(report)[0].startswith("In the way of model.x86.int8.onnx are this CPU's kernels")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"weight_bits": 4}, "int8 weights hold more"), ({"backend": "onnxruntime"}, "'onnxruntime' decided")],
+)
+def test_what_other_settings_would_do(report_with, ladder, settings, words):
+    sentences = explain_missed(report_with(judgements=(missed("min_sqnr"),), recipe={"quantize": settings}))
+    assert words in " ".join(sentences).replace(" (quantize.weight_bits = 8)", "")
+
+
+def test_a_climb_that_ended_on_time_asks_for_more_of_it(report_with, ladder):
+    short = replace(ladder, stopped="the time budget ended before 'mixed-precision'")
+    sentences = explain_missed(report_with(judgements=(missed("min_sqnr"),), ladder=short))
+    assert "A longer time budget lets it look at the rungs that are left." in sentences
+    assert not any(
+        "time budget" in s for s in explain_missed(report_with(judgements=(missed("min_sqnr"),), ladder=ladder))
+    )
 
 
 def test_the_scan_decides_which_layers_are_worst(layer):

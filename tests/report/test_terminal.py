@@ -81,3 +81,18 @@ def test_layers_have_shares_and_prices_where_known(report, report_with):
     layer = replace(report.check.layers[0], output_share=0.31, float_ms=0.4, float_bytes=2000)
     flat = " ".join(shown(report_with(check={"layers": (layer,)}), 120).split())
     assert "31.0 % of the output's noise, in float +400 µs, +2.0 kB: too | narrow" in flat
+
+
+def test_the_candidates_for_this_machine_are_shown_with_what_became_of_them(report_with, host):
+    text = " ".join(shown(report_with(host=host), 100).split())
+    assert "u8s8-pair-safe (session.x64quantprecision=0): chosen (24.0 dB, same top-1 99.0 %, time 0.66)" in text
+    assert "u8u8: does not run: no kernel" in text
+    assert "accurate and fast" in text
+
+
+def test_a_budget_that_the_base_meets_still_shows_where_the_climb_ended(report_with, ladder, judgements):
+    base = replace(ladder, steps=ladder.steps[:1], stopped="the budget was met before 'range-search'")
+    assert "the budget was met before 'range-search'" in " ".join(
+        shown(report_with(ladder=base, judgements=judgements[:1]), 100).split()
+    )
+    assert "Accuracy ladder" not in shown(report_with(ladder=base), 100)

@@ -48,3 +48,9 @@ def test_without_classes_the_signal_is_told(report, report_with):
         for entry in report.check.artifacts
     )
     assert "holds 24.1 dB" in judge_report(report_with(check={"artifacts": unclassed})).text
+
+
+def test_files_of_int4_weights_are_not_called_int8(report, entry):
+    files = (entry("onnx-fp32", "model.fp32.onnx"), entry("onnx-int4", "model.int4.onnx"))
+    text = judge_report(replace(report, check=replace(report.check, artifacts=files))).text
+    assert text.startswith("1 of 1 int4 files run")
