@@ -9,7 +9,7 @@ from typing import Protocol
 
 from edgekit import digest
 from edgekit.emit.int4_limits import refuse_int4
-from edgekit.emit.retarget import to_explicit, to_static_uint8, to_uint8
+from edgekit.emit.retarget import to_explicit, to_static_uint8, to_x86
 from edgekit.plugins import Family
 from edgekit.types.artifact import Artifact, Format, parts_of
 from edgekit.types.graph import Graph, QuantizedGraph
@@ -52,11 +52,11 @@ EXPORTERS: Family[Exporter] = Family(
 Retarget = Callable[[QuantizedGraph], QuantizedGraph]
 
 RETARGETS: Mapping[str, Retarget] = {
-    "onnx-x86": to_uint8,
-    "onnx-vnni": to_uint8,
+    "onnx-x86": to_x86,
+    "onnx-vnni": to_x86,
     "onnx-qnn": to_static_uint8,
     "onnx-tensorrt": to_explicit,
-    "onnx-host": to_uint8,
+    "onnx-host": to_x86,
 }
 """format -> rewrite of the table before it is written."""
 FLOAT_BORDERS = frozenset({"onnx-fp32", "onnx-tensorrt"})

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from edgekit.emit.channels_last import anchor
 from edgekit.types.graph import Node, QuantizedGraph
 from edgekit.types.operators import OPERATORS, Role, Rule, role
 from edgekit.types.qparams import QParams
@@ -30,6 +31,11 @@ def to_uint8(quantized: QuantizedGraph) -> QuantizedGraph:
     return dataclasses.replace(quantized, qparams=qparams, integers=integers)
 
 
+def to_x86(quantized: QuantizedGraph) -> QuantizedGraph:
+    """As ONNX Runtime is fast on x86: `to_uint8`, and convolutions channels-last (`channels_last.anchor`). Lossless."""
+    return anchor(to_uint8(quantized))
+
+
 def _weights(quantized: QuantizedGraph) -> set[str]:
     """Constants read as weights or biases; constant operands of Add, Concat and the like are activations."""
     return {
@@ -42,7 +48,7 @@ def _weights(quantized: QuantizedGraph) -> set[str]:
 
 def to_uint8_weights(quantized: QuantizedGraph) -> QuantizedGraph:
     """uint8 activations and uint8 weights with zero point 128, whose kernels do not saturate. Lossless."""
-    signed = to_uint8(quantized)
+    signed = to_x86(quantized)
     qparams, integers = dict(signed.qparams), dict(signed.integers)
     for node in signed.graph.nodes:
         name = node.inputs[1] if node.op in ("Conv", "Gemm") else ""

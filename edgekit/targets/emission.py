@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.emit.exporter import emit
-from edgekit.emit.retarget import to_uint8, to_uint8_weights
+from edgekit.emit.retarget import to_uint8_weights, to_x86
 from edgekit.types.artifact import FORMATS, Artifact
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.recipe import FILES
@@ -55,7 +55,7 @@ def emit_host(
     if candidate.weights == "uint8":
         rewrite = to_uint8_weights
     else:
-        rewrite = to_uint8 if candidate.activations == "uint8" else _as_it_is
+        rewrite = to_x86 if candidate.activations == "uint8" else _as_it_is
     options = {SESSION_KEY: json.dumps(dict(candidate.session))} if candidate.session else {}
     return emit(quantized, path, format="onnx-host", io=io, metadata={**metadata, **options}, retarget=rewrite)
 
