@@ -2,7 +2,7 @@
 
     python -m benchmarks.agreement [--photos 800]
 
-Calibrated on 200 other photos. Latency is the median of per-round ratios to the float file, all files taking turns in
+Calibrated on 200 other photos, effort `balanced`. Latency is the median of per-round ratios to the float file, all files taking turns in
 one process, one thread. The rival is onnxruntime's default (`quantize_static`, min-max, per channel) on the same file.
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
     from edgekit.check.machine import describe_machine
 
     with tempfile.TemporaryDirectory() as folder:
-        run_edgekit(200, Path(folder))
+        run_edgekit(200, Path(folder), "balanced")
         run_onnxruntime(200, Path(folder))
         scores = _score(Path(folder), count)
     machine = describe_machine()

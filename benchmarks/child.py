@@ -1,6 +1,6 @@
 """One measured process: compress the float file with one tool, print what it cost as JSON.
 
-    python -m benchmarks.child edgekit 200 OUT
+    python -m benchmarks.child balanced 200 OUT
     python -m benchmarks.child onnxruntime 200 OUT
 
 CPU seconds are user + system of this process from the first import of the tool to its last byte written; memory is
@@ -11,43 +11,27 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from benchmarks.clock import CpuClock
+from benchmarks.peers.child import peak_mb
 
 FLOAT = Path(os.environ["EDGEKIT_FLOAT_ONNX"])
 
 
-class CpuClock:
-    """A Progress that adds up CPU seconds per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[CpuClock]:
-        """Measure one stage."""
-        start = time.process_time()
-        yield self
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
-
-    def advance(self, n: int = 1) -> None:
-        """Nothing to show."""
-
-
-def run_edgekit(samples: int, out: Path) -> dict[str, float]:
-    """Lint, calibrate, write all five files; `check` is timed apart, the rival has none."""
+def run_edgekit(samples: int, out: Path, effort: str) -> dict[str, float]:
+    """Lint, calibrate, climb, write all five files; `check` is timed apart, the rival has none."""
     from benchmarks import photos
     from edgekit.pipeline import compress
-    from edgekit.types.recipe import CalibrationSettings, Recipe
+    from edgekit.types.recipe import CalibrationSettings, QuantizeSettings, Recipe
 
     total = round(samples / 0.9)
     os.environ["EDGEKIT_PHOTOS"] = str(total)
     clock = CpuClock()
-    recipe = Recipe(calibration=CalibrationSettings(samples=total, held_back=0.1))
+    settings = CalibrationSettings(samples=total, held_back=0.1)
+    recipe = Recipe(calibration=settings, quantize=QuantizeSettings(effort=effort))
     compress(FLOAT, calibration=photos.calibration(), out=out, recipe=recipe, progress=clock)
     return clock.seconds
 
@@ -76,13 +60,13 @@ def main() -> None:
     """Run the tool named on the command line."""
     tool, samples, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     start, wall = time.process_time(), time.perf_counter()
-    stages = {"edgekit": run_edgekit, "onnxruntime": run_onnxruntime}[tool](samples, out)
+    stages = run_onnxruntime(samples, out) if tool == "onnxruntime" else run_edgekit(samples, out, tool)
     result = {
         "tool": tool,
         "samples": samples,
         "cpu_seconds": time.process_time() - start,
         "wall_seconds": time.perf_counter() - wall,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "peak_mb": peak_mb(),
         "stages_cpu_seconds": stages,
     }
     print(json.dumps(result))

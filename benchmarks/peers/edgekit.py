@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+from benchmarks.clock import CpuClock
 from benchmarks.peers.task import Task
 from edgekit.pipeline import compress as compress_model
 from edgekit.types.recipe import Recipe
@@ -15,23 +12,6 @@ SAMPLES = 200
 HELD_BACK = 0.1
 CHECK_SECONDS = 2.0
 """The check is no part of the race; its cost is reported apart."""
-
-
-class CpuClock:
-    """A Progress that adds up CPU seconds per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[CpuClock]:
-        """Measure one stage."""
-        start = time.process_time()
-        yield self
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
-
-    def advance(self, n: int = 1) -> None:
-        """Nothing to show."""
 
 
 def compress(task: Task, setting: str) -> dict[str, float]:
