@@ -2,8 +2,9 @@
 
     python -m benchmarks.agreement [--photos 800]
 
-Calibrated on 200 other photos, effort `balanced`. Latency is the median of per-round ratios to the float file, all files taking turns in
-one process, one thread. The rival is onnxruntime's default (`quantize_static`, min-max, per channel) on the same file.
+Calibrated on 200 other photos, effort `balanced`. Latency is the median of per-round ratios to the float file, all
+files taking turns in one process, one thread. The rival is onnxruntime's default (`quantize_static`, min-max, per
+channel) on the same file.
 """
 
 from __future__ import annotations
