@@ -92,6 +92,9 @@ class Ascent:
         """Why the base is all there will be; "" when rungs may be tried."""
         if self.recipe.quantize.effort == "fast" and not self.recipe.budget.asks:
             return "effort 'fast' without a budget takes the base rung alone"
+        floats = any(self.graph.dtype(name).startswith("float") for name in self.graph.outputs)
+        if not floats and self.task is None:
+            return "no output is a float, and there are no labels: nothing tells candidates apart"
         constant_bytes = sum(array.nbytes for array in self.graph.constants.values())
         if constant_bytes > LARGE_BYTES:
             return f"the model has {size(constant_bytes)} of constants; rungs would hold several copies of them"

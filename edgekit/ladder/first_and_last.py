@@ -1,8 +1,7 @@
-"""Rung "first-and-last": the first layers in float, and the last one's result, where that costs next to no time.
+"""Rung "first-and-last": the last layer's result unrounded, then first layers in float, as few as the budget needs.
 
-Unlike mixed precision, which gives up speed for a budget, this takes what the machine gives for nothing: runtimes gain
-little from int8 in the first layers of a net, whose maps are large and whose channels are few. Whether it is nothing is
-measured on this machine.
+What is cheapest in float: runtimes gain least from int8 in the first layers of a net, whose maps are large and whose
+channels are few, and the rounding done there passes through every other layer.
 """
 
 from __future__ import annotations
@@ -12,42 +11,41 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from edgekit.ladder.candidate_latency import measure_candidates
+from edgekit.ladder.climb import is_met
 from edgekit.ladder.draft import Draft, Evidence
+from edgekit.ladder.need import quality_of, refuse_without_need
 from edgekit.shrink.quantization.first_and_last import FIRST, Prefix, first_layers, last_layers
 from edgekit.units import share
 
 MOST_SHARE = 0.25
 """Of a model's multiplications in the first layers that are tried."""
-MOST_PREFIXES = 4
-SECONDS = 2.0
-"""Wall time to measure all candidates."""
-SLOWER = 1.03
-"""Time over that of the draft that passes for the same: what such a measurement cannot tell apart."""
+MOST_PREFIXES = 6
 
 
 class FirstAndLast:
-    """First layers to float, the last layer's result unrounded."""
+    """The last layer's result unrounded, first layers to float."""
 
     def requires(self, draft: Draft, evidence: Evidence) -> str:
-        """Borders that may be float, and layers there that are not yet."""
+        """A missed limit on accuracy, borders that may be float, and layers there that are not yet."""
         if evidence.integer_borders:
             return evidence.integer_borders
-        if draft.plan.weight_only:
-            return "activations are in float already"
-        if not last_layers(draft.quantized) and not _tried(draft):
+        refusal = refuse_without_need(draft, evidence)
+        if not refusal and not last_layers(draft.quantized) and not _tried(draft):
             return "no value near the input separates first layers from the rest, and no Gemm in int8 writes an output"
-        return ""
+        return refusal
 
     def propose(self, draft: Draft, evidence: Evidence) -> Iterator[tuple[str, Draft]]:
-        """The last layer alone, then with ever longer beginnings; only those that are not slower than the draft."""
+        """The last layer alone, then with ever longer beginnings, until the limits on accuracy are met."""
         last = last_layers(draft.quantized)
         plain = draft.with_plan(float_results=draft.plan.float_results.union(last))
         proposals = [(_describe(draft, None, last), plain)] if last else []
         proposals += [(_describe(draft, prefix, last), _with_first(plain, prefix)) for prefix in _tried(draft)]
-        for (what, proposal), ratio, before in _timed(draft, proposals, evidence):
-            limit = evidence.budget.max_latency_ratio
-            if ratio <= SLOWER * before and (limit is None or ratio <= max(limit, before)):
-                yield f"{what}; {ratio:.2f} of float's time, {before:.2f} before", proposal
+        for what, proposal in proposals:
+            if not _is_within(proposal, evidence):
+                return  # longer beginnings are slower still
+            yield what, proposal
+            if is_met(quality_of(evidence.budget), evidence.score(proposal)):
+                return
 
 
 def _tried(draft: Draft) -> list[Prefix]:
@@ -72,12 +70,10 @@ def _describe(draft: Draft, prefix: Prefix | None, last: Sequence[str]) -> str:
     return ", ".join(parts)
 
 
-def _timed(
-    draft: Draft, proposals: Sequence[tuple[str, Draft]], evidence: Evidence
-) -> Iterator[tuple[tuple[str, Draft], float, float]]:
-    """Each proposal with its time and the draft's, both as shares of the float file's."""
-    candidates = {"before": draft.quantized, **{what: proposal.quantized for what, proposal in proposals}}
-    sample = next(iter(evidence.samples))
-    timed = measure_candidates(candidates, sample, evidence.workdir, seconds=SECONDS)
-    before = timed["before"].ratio.estimate
-    yield from ((proposal, timed[proposal[0]].ratio.estimate, before) for proposal in proposals)
+def _is_within(draft: Draft, evidence: Evidence) -> bool:
+    """Whether a limit on latency leaves room for it; measured only where one was asked for."""
+    limit = evidence.budget.max_latency_ratio
+    if limit is None:
+        return True
+    timed = measure_candidates({"candidate": draft.quantized}, next(iter(evidence.samples)), evidence.workdir)
+    return timed["candidate"].ratio.estimate <= limit

@@ -61,7 +61,7 @@ class _Trial:
         draft: It.
         score: On the real runtime.
         met: Whether it keeps the limits on accuracy.
-        within: Whether it keeps those on size and latency.
+        within: Whether it keeps those on size and latency, and anything in int8.
     """
 
     count: int
@@ -153,12 +153,15 @@ class _Search:
     def _is_within(self, draft: Draft, score: Score) -> bool:
         budget = self._evidence.budget
         largest = budget.max_size_bytes()
+        quantized = draft.quantized
+        if not any(quantized.is_int8(node) for node in quantized.graph.nodes):
+            return False  # that is the float model, and meets no budget for int8 files
         if largest is not None and score.size_bytes > largest:
             return False
         if budget.max_latency_ratio is None:
             return True
         sample = next(iter(self._evidence.samples))
-        timed = measure_candidates({"candidate": draft.quantized}, sample, self._evidence.workdir)
+        timed = measure_candidates({"candidate": quantized}, sample, self._evidence.workdir)
         return timed["candidate"].ratio.estimate <= budget.max_latency_ratio
 
     def _explain(self, count: int) -> str:

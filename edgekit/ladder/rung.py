@@ -36,24 +36,13 @@ RUNGS: Family[Callable[[], Rung]] = Family(
 )
 """Each names a class without arguments."""
 
+_NEEDED = ("first-and-last", "mixed-precision", "weight-only")
+"""These cost speed, so they wait for a limit on accuracy that is missed."""
+_CLOSED_FORM = ("range-search", "equalization", "hessian-rounding")
+
 CLIMBS: Mapping[str, tuple[str, ...]] = {
-    "fast": ("mixed-precision", "weight-only"),
-    "balanced": (
-        "range-search",
-        "equalization",
-        "first-and-last",
-        "hessian-rounding",
-        "mixed-precision",
-        "weight-only",
-    ),
-    "thorough": (
-        "range-search",
-        "equalization",
-        "first-and-last",
-        "hessian-rounding",
-        "adaptive-rounding",
-        "mixed-precision",
-        "weight-only",
-    ),
+    "fast": _NEEDED,
+    "balanced": (*_CLOSED_FORM, *_NEEDED),
+    "thorough": (*_CLOSED_FORM, "adaptive-rounding", *_NEEDED),
 }
-"""effort -> rungs above the base, in order. The last two cost speed, so they wait for a budget that asks for them."""
+"""effort -> rungs above the base, in order."""

@@ -4,11 +4,14 @@ import time
 import pytest
 
 from edgekit.ladder import climb as ladder
+from edgekit.ladder.ascent import Ascent
 from edgekit.ladder.climb import climb, is_better, is_met
 from edgekit.ladder.draft import Draft, Evidence
+from edgekit.types.graph import Graph, Node, Value
 from edgekit.types.ladder import Score
 from edgekit.types.plan import Plan
-from edgekit.types.recipe import BudgetSettings
+from edgekit.types.progress import Silent
+from edgekit.types.recipe import BudgetSettings, Recipe
 from edgekit.types.sample_set import SampleSet
 
 
@@ -133,3 +136,11 @@ def test_better_is_budget_then_metric_then_output_error(new, old, limits, better
 )
 def test_limits_are_limits(limits, given, met):
     assert is_met(BudgetSettings(**limits), given) is met
+
+
+def test_without_float_outputs_or_labels_there_is_nothing_to_climb_by(tmp_path):
+    values = {"x": Value("x", (1, 8)), "y": Value("y", (1,), "int64")}
+    node = Node("pick", "ArgMax", ("x",), ("y",), {"axis": 1})
+    graph = Graph("classes", ("x",), ("y",), (node,), values, {}, {"x": 0, "y": 0})
+    ascent = Ascent(graph, tmp_path / "f.onnx", None, None, Recipe(), tmp_path, Silent())  # type: ignore[arg-type]
+    assert "nothing tells candidates apart" in ascent._why_no_rungs()

@@ -50,41 +50,49 @@ def evidence(draft, folder):
     return Evidence(samples_of("mobilenet_v3", 0, 20), scorer, BudgetSettings(), "balanced", folder)
 
 
-@pytest.fixture
-def patient(monkeypatch):
-    """Times of a net of microseconds say little: here accuracy is looked at."""
-    monkeypatch.setattr(first_and_last, "SLOWER", 10.0)
-    monkeypatch.setattr(first_and_last, "SECONDS", 0.2)
+def asking(evidence, **limits):
+    return dataclasses.replace(evidence, budget=BudgetSettings(**limits))
 
 
-def test_first_layers_in_float_and_an_unrounded_result_help(draft, evidence, patient):
-    assert FirstAndLast().requires(draft, evidence) == ""
-    reached = climb(draft, evidence, ("first-and-last",))
+def test_first_layers_in_float_and_an_unrounded_result_help(draft, evidence):
+    asked = asking(evidence, min_sqnr=90.0)
+    assert FirstAndLast().requires(draft, asked) == ""
+    reached = climb(draft, asked, ("first-and-last",))
     step = reached.report.steps[-1]
     assert step.kept
     assert step.after.sqnr_db > step.before.sqnr_db + 1.5
     assert "not rounded" in step.outcome
-    assert "of float's time" in step.outcome
     assert set(reached.draft.plan.float_nodes.values()) == {FIRST}
     assert reached.draft.plan.float_nodes.keys() == {
         node.name for node in draft.graph.nodes[: len(reached.draft.plan.float_nodes)]
     }
 
 
-def test_what_is_slower_is_not_proposed(draft, evidence, monkeypatch):
-    monkeypatch.setattr(first_and_last, "SECONDS", 0.2)
-    monkeypatch.setattr(first_and_last, "SLOWER", 0.0)
-    assert list(FirstAndLast().propose(draft, evidence)) == []
+def test_it_goes_no_further_than_the_budget_needs(draft, evidence):
+    tried = list(FirstAndLast().propose(draft, asking(evidence, min_sqnr=90.0)))
+    (_, first), *_ = tried
+    enough = evidence.score(first).sqnr_db - 0.01
+    assert len(list(FirstAndLast().propose(draft, asking(evidence, min_sqnr=enough)))) == 1
+    assert len(tried) > 1
+
+
+def test_refused_without_a_missed_limit_on_accuracy(draft, evidence):
+    assert "costs speed" in FirstAndLast().requires(draft, evidence)
+    assert "kept without it" in FirstAndLast().requires(draft, asking(evidence, min_sqnr=1.0))
     kept = climb(draft, evidence, ("first-and-last",))
     assert kept.draft is draft
     assert not kept.report.steps[-1].kept
 
 
-def test_float_nodes_asked_for_keep_their_reason(draft, evidence, patient, monkeypatch):
+def test_a_limit_on_latency_is_not_overstepped(draft, evidence):
+    assert list(FirstAndLast().propose(draft, asking(evidence, min_sqnr=90.0, max_latency_ratio=0.01))) == []
+
+
+def test_float_nodes_asked_for_keep_their_reason(draft, evidence, monkeypatch):
     monkeypatch.setattr(first_and_last, "MOST_SHARE", 0.6)
     first = draft.graph.nodes[0].name
     started = draft.with_plan(float_nodes={first: "asked for"})
-    *_, (_, longest) = FirstAndLast().propose(started, evidence)
+    *_, (_, longest) = FirstAndLast().propose(started, asking(evidence, min_sqnr=90.0))
     assert longest.plan.float_nodes[first] == "asked for"
     assert len(longest.plan.float_nodes) > 1
 
@@ -101,10 +109,11 @@ def test_refused_where_everything_is_float_already(draft, evidence):
 def test_refused_where_there_is_nothing_to_cut(folder):
     graph = make([Node("a", "Add", ("x", "x"), ("y",))], {"x": (1, 4), "y": (1, 4)}, {}, outputs=("y",))
     float_artifact(graph, folder / "add.onnx", metadata={})
-    samples = SampleSet(np.arange(4), lambda index: {"x": np.full((1, 4), index, np.float32)}, "constant")
+    samples = SampleSet(np.arange(4), lambda index: {"x": np.float32([[0.1, -0.7, 1.3, index]])}, "rows")
     draft = Draft(graph, observe(open_onnx(folder / "add.onnx", taps=observed_values(graph)), graph, samples), Plan())
     evidence = Evidence(samples, Scorer(graph, samples, "onnx-x86", folder), BudgetSettings(), "balanced", folder)
-    assert "no Gemm in int8 writes an output" in FirstAndLast().requires(draft, evidence)
+    asked = asking(evidence, min_sqnr=150.0)
+    assert "no Gemm in int8 writes an output" in FirstAndLast().requires(draft, asked)
 
 
 @pytest.mark.parametrize(
