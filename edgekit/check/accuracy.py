@@ -58,7 +58,7 @@ class Task:
             return reason
         labels = self.samples.labels()
         if labels is None:
-            return f"{self.samples.source} has no labels"
+            return f"{self.samples.source} has no labels: one integer per sample, in an array called 'labels'"
         classes = graph.spec(logits).shape[1]
         outside = int(np.count_nonzero((labels < 0) | (labels >= classes)))
         if not outside:
@@ -103,11 +103,18 @@ def note_not_measured(graph: Graph, task: Task | None) -> tuple[Finding, ...]:
 
 def _checked(metric: Metric, name: str, outputs: Mapping[str, Array], label: int | None) -> float:
     try:
-        score = float(metric(outputs, label))
+        found = metric(outputs, label)
     except Exception as error:  # the user's code may raise anything
         raise InputError(
             f"the metric {name} raised {type(error).__name__} for label {label}: {error}",
             hint=f"it is called with the outputs ({', '.join(outputs)}) as a dict of arrays, and the label",
+        ) from error
+    try:
+        score = float(found)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the metric {name} returned a {type(found).__name__} for label {label}, not one number",
+            hint="return a finite number, higher is better",
         ) from error
     if not math.isfinite(score):
         raise InputError(

@@ -95,7 +95,7 @@ def find_large_files(evidence: Evidence) -> Iterator[Finding]:
         cause = "there are few weights, and scales, zero points and names outweigh them"
     yield Finding(
         "file-not-smaller",
-        f"{join_names(sizes)} {'is' if len(large) == 1 else 'are'} not smaller for being int8: {cause}",
+        f"{join_names(sizes)} {'is' if len(large) == 1 else 'are'} not smaller for being quantized: {cause}",
         where=names[0] if len(names) == 1 else "",
     )
 

@@ -11,6 +11,7 @@ import click
 
 from edgekit import digest
 from edgekit.cli.terminal import Terminal, needing, output_options
+from edgekit.cli.values import NameList
 from edgekit.errors import InputError, RecipeError
 from edgekit.types.artifact import parts_of
 from edgekit.types.spec import TensorSpec
@@ -36,7 +37,8 @@ Examples:
     "--for",
     "names",
     multiple=True,
-    metavar="TARGET",
+    metavar="LIST",
+    shell_complete=NameList(TARGETS).shell_complete,
     help=f"Only these targets, separated by commas: {', '.join(TARGETS)}.  [default: all]",
 )
 @output_options

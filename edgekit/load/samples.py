@@ -6,6 +6,7 @@ sample at a time, in the same order on every walk, with memory that does not gro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from edgekit.types.qparams import Array
 from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 
+SHOWN_ARRAYS = 8
 TINY = 4
 """Up to this many samples, calibration and held-back part are the same samples."""
 _GOLDEN = (5**0.5 - 1) / 2
@@ -176,7 +178,8 @@ def _only_array(arrays: Mapping[str, ArrayFile], path: Path, inputs: Sequence[Te
         rest = {name: array for name, array in rest.items() if len(array.shape) in (rank, rank + 1)}
     if len(inputs) == 1 and len(rest) == 1:
         return {inputs[0].name: next(iter(rest.values()))}
-    found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    found = ", ".join(f"{name} {array.shape}" for name, array in itertools.islice(arrays.items(), SHOWN_ARRAYS))
+    found += f" and {len(arrays) - SHOWN_ARRAYS} more arrays" if len(arrays) > SHOWN_ARRAYS else ""
     raise CalibrationError(
         f"{path} holds {found}; the model takes {', '.join(str(spec) for spec in inputs)}",
         hint="name the arrays as the model's inputs: numpy.savez(file, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from edgekit.report.tables import decibels
@@ -62,7 +63,7 @@ def _gain(report: Report, running: list[ArtifactCheck]) -> str:
         parts.append(
             f"chooses the float model's class on {share(signal.top1_agreement.estimate)} of {signal.samples} samples"
         )
-    elif signal is not None:
+    elif signal is not None and signal.sqnr_db is not None and not math.isnan(signal.sqnr_db):
         parts.append(f"holds {decibels(signal.sqnr_db)} of its output")
     if best.latency is not None:
         parts.append(f"takes {best.latency.ratio.estimate:.2f} of the float ONNX file's time")

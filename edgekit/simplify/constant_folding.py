@@ -143,6 +143,12 @@ def _evaluate(
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         results = session.run(outputs, {name: np.asarray(constants[name], order="C") for name in sorted(fed)})
     except Exception as error:  # onnxruntime raises its own classes, none of them public API
+        packed = sorted(name for name in fed if str(constants[name].dtype).endswith("int4"))
+        if packed:
+            raise ModelLoadError(
+                f"{len(packed)} constant(s) of the model are stored in 4 bits, which are not unpacked: {packed[0]}",
+                hint="hand over the float model that the file was made from",
+            ) from error
         raise ModelLoadError(
             f"the constant part of the model cannot be evaluated: {str(error).strip().splitlines()[0]}",
             hint="check the file with onnx.checker.check_model",

@@ -149,7 +149,9 @@ def select(trials: Sequence[HostTrial]) -> tuple[HostTrial, str]:
     rivals = [trial for trial in timed if _ratio(trial) <= _ratio(fastest) * (1 + PRECISION)]
     chosen = max(rivals, key=lambda trial: trial.sqnr_db if _is_number(trial.sqnr_db) else -math.inf)  # type: ignore[arg-type,return-value]
     count = f"{len(accurate)} of {len(trials)} candidates are as accurate as the best"
-    how = "the fastest of them" if chosen is fastest else "as fast as the fastest of them, and more accurate"
+    better = chosen.sqnr_db != fastest.sqnr_db
+    how = "the fastest of them" if chosen is fastest else "as fast as the fastest of them"
+    how += ", and more accurate" if chosen is not fastest and better else ""
     return chosen, f"{count}; this is {how}, {_ratio(chosen):.2f} of the float file's time"
 
 

@@ -179,8 +179,11 @@ class BudgetSettings:
             ("seconds", 0.0, 1e7),
         ):
             limit = getattr(self, name)
-            if limit is not None:
-                between(f"budget.{name}", limit, low, high)
+            if limit is None:
+                continue
+            if name == "min_agreement" and 1 < limit <= 100:
+                raise RecipeError(f"budget.min_agreement is a share, 0..1, found {limit:g}", hint=f"{limit / 100:g}?")
+            between(f"budget.{name}", limit, low, high)
         if self.max_size:
             self.max_size_bytes()
 

@@ -55,7 +55,7 @@ def test_any_metric_is_paired_with_its_interval():
     [
         (lambda outputs, label: outputs["z"], "raised KeyError"),
         (lambda outputs, label: float("nan"), "gives nan"),
-        (lambda outputs, label: None, "raised TypeError"),
+        (lambda outputs, label: None, "returned a NoneType for label"),
     ],
 )
 def test_a_metric_that_fails_is_named(metric, said):

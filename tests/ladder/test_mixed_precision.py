@@ -131,5 +131,5 @@ def test_the_ladder_takes_the_rungs_only_when_asked(draft, evidence):
 
 
 def test_time_that_ran_out_ends_the_search(draft, evidence):
-    late = dataclasses.replace(evidence(min_sqnr=190.0), deadline=0.0)
+    late = dataclasses.replace(evidence(min_sqnr=22.0), deadline=0.0)
     assert len(list(MixedPrecision().propose(draft, late))) == 1

@@ -291,3 +291,10 @@ def test_labels_of_another_count_are_refused_with_both_counts(tmp_path: Path) ->
     np.savez(tmp_path / "a.npz", x=np.zeros((6, 4), np.float32), label=np.arange(5))
     with pytest.raises(CalibrationError, match=r"a\.npz holds 6 samples and 5 labels"):
         open_samples(tmp_path / "a.npz", inputs=[TensorSpec("x", (1, 4), "float32", 0)], workdir=tmp_path)
+
+
+def test_a_file_of_one_array_a_sample_is_told_shortly(tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", **{f"{index:04}": np.zeros((1, 3, 8, 8), np.float32) for index in range(200)})
+    with pytest.raises(CalibrationError, match=r"0007 \(1, 3, 8, 8\) and 192 more arrays") as caught:
+        open_samples(tmp_path / "many.npz", inputs=[TensorSpec("x", (1, 3, 8, 8))], workdir=tmp_path)
+    assert len(str(caught.value)) < 500

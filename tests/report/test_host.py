@@ -17,3 +17,5 @@ def test_every_candidate_has_a_row_that_says_what_became_of_it():
         ("c", "8.9 dB", "88.0 %", "0.66", "less accurate"),
         ("d", "-", "-", "-", "does not run: no kernel"),
     )
+    tie = (trials[0], HostTrial(trials[1].candidate, 23.4, 1.0, Interval(0.64, 0.6, 0.7), accurate=True))
+    assert tabulate_host(HostChoice("a", "", tie, 32, 1.0)).rows[1][-1] == "as accurate, no slower"

@@ -54,3 +54,10 @@ def test_files_of_int4_weights_are_not_called_int8(report, entry):
     files = (entry("onnx-fp32", "model.fp32.onnx"), entry("onnx-int4", "model.int4.onnx"))
     text = judge_report(replace(report, check=replace(report.check, artifacts=files))).text
     assert text.startswith("1 of 1 int4 files run")
+
+
+def test_outputs_without_a_signal_are_not_said_to_hold_one(report, entry):
+    signal = replace(report.check.artifacts[1].signal, sqnr_db=float("nan"), top1_agreement=None)
+    files = (report.check.artifacts[0], entry("onnx-int8", "model.int8.onnx", signal=signal))
+    text = judge_report(replace(report, check=replace(report.check, artifacts=files))).text
+    assert "holds" not in text

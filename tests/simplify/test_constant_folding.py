@@ -1,7 +1,10 @@
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
-from edgekit.errors import UnsupportedOpError
+from edgekit.errors import ModelLoadError, UnsupportedOpError
+from edgekit.simplify.simplification import simplify
 
 SHAPE_NOISE = """
     s = Shape(x)
@@ -48,3 +51,22 @@ def test_random_numbers_are_not_constants(check):
 def test_a_result_that_is_constant_is_returned(check):
     found = check("(float[1,4] x) => (float y, int64 s) { y = Exp(x) \n s = Shape(x) }")
     assert found.graph.outputs == ("y", "s")
+
+
+def test_constants_of_four_bits_are_refused_by_name(tmp_path):
+    packed = helper.make_tensor("w4", TensorProto.INT4, (2, 4), bytes([0x21, 0x43, 0x65, 0x07]), raw=True)
+    nodes = [
+        helper.make_node("Cast", ["w4"], ["w"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "packed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [packed],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, tmp_path / "packed.onnx")
+    with pytest.raises(ModelLoadError, match="stored in 4 bits, which are not unpacked: w4"):
+        simplify(tmp_path / "packed.onnx", name="packed")

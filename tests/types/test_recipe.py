@@ -14,6 +14,7 @@ from edgekit.types.recipe import (
     FILES,
     IO,
     RANGES,
+    BudgetSettings,
     CalibrationSettings,
     EmitSettings,
     EvaluationSettings,
@@ -146,3 +147,9 @@ def test_a_bad_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot read the recipe") as caught:
         Recipe.from_file(absent)
     assert str(caught.value) == f"cannot read the recipe {absent}: No such file or directory"
+
+
+def test_an_agreement_in_percent_is_read_back_as_a_share() -> None:
+    with pytest.raises(RecipeError, match="is a share") as caught:
+        BudgetSettings(min_agreement=99)
+    assert caught.value.hint == "0.99?"
