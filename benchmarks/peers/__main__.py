@@ -33,7 +33,7 @@ def main() -> None:
     results = read()
     for name in options.nets:
         if not options.score_only:
-            for entry in entries:
+            for entry in chosen(options.peers, name):
                 attempt(entry, prepare(name), again=options.again)
         if not options.compress_only:
             results[name] = _score(name, options.samples)

@@ -15,10 +15,17 @@ CHECK_SECONDS = 2.0
 
 
 def compress(task: Task, setting: str) -> dict[str, float]:
-    """Write all files into the folder; CPU seconds of each stage, `check` among them."""
+    """Write all files into the folder; CPU seconds of each stage, `check` among them.
+
+    Args:
+        task: The net and its samples.
+        setting: An effort, and after a "+" the least SQNR, dB.
+    """
+    effort, _, least = setting.partition("+")
     recipe = Recipe().with_fields(
         {
-            "quantize.effort": setting,
+            "quantize.effort": effort,
+            **({"budget.min_sqnr": float(least)} if least else {}),
             "calibration.samples": SAMPLES,
             "calibration.held_back": HELD_BACK,
             "check.seconds": CHECK_SECONDS,

@@ -14,12 +14,14 @@ class Entry:
         setting: What the driver's `compress` is told.
         title: What tables call it.
         remark: What a reader of its row has to know; "" for nothing.
+        nets: Nets it takes part in; all when empty.
     """
 
     peer: str
     setting: str
     title: str
     remark: str = ""
+    nets: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -31,6 +33,13 @@ ENTRIES = (
     Entry("edgekit", "fast", "edgekit `fast`"),
     Entry("edgekit", "balanced", "edgekit `balanced`"),
     Entry("edgekit", "thorough", "edgekit `thorough`"),
+    Entry(
+        "edgekit",
+        "thorough+32",
+        "edgekit `thorough --min-sqnr 32`",
+        "first layers in float, as few as the limit needs",
+        nets=("resnet20",),
+    ),
     Entry(
         "onnxruntime",
         "stock",
@@ -57,8 +66,8 @@ ENTRIES = (
 )
 
 
-def chosen(peers: list[str]) -> list[Entry]:
-    """The entries of some peers, or all when none is named.
+def chosen(peers: list[str], net: str = "") -> list[Entry]:
+    """The entries of some peers, or all when none is named, that take part in a net.
 
     Raises:
         ValueError: A name is no peer's.
@@ -67,4 +76,5 @@ def chosen(peers: list[str]) -> list[Entry]:
     unknown = [peer for peer in peers if peer not in known]
     if unknown:
         raise ValueError(f"unknown peers {', '.join(unknown)}; there are {', '.join(known)}")
-    return [entry for entry in ENTRIES if not peers or entry.peer in peers]
+    named = [entry for entry in ENTRIES if not peers or entry.peer in peers]
+    return [entry for entry in named if not entry.nets or not net or net in entry.nets]
