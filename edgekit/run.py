@@ -225,6 +225,10 @@ class Run:
         metric = self.request.metric
         name = str(metric) if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
         function = load_metric(metric) if isinstance(metric, str) else metric
+        if function is not None and not callable(function):
+            raise RecipeError(
+                f"the metric must be a function, found a {name}", hint="a function of (outputs, label), or its place"
+            )
         try:
             samples = open_samples(
                 self.request.evaluation, inputs=specs, workdir=self.space.scratch, preprocessing=preprocessing

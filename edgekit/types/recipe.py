@@ -181,7 +181,7 @@ class BudgetSettings:
             limit = getattr(self, name)
             if limit is None:
                 continue
-            if name == "min_agreement" and 1 < limit <= 100:
+            if name == "min_agreement" and isinstance(limit, int | float) and 1 < limit <= 100:
                 raise RecipeError(f"budget.min_agreement is a share, 0..1, found {limit:g}", hint=f"{limit / 100:g}?")
             between(f"budget.{name}", limit, low, high)
         if self.max_size:
@@ -193,7 +193,7 @@ class BudgetSettings:
             return None
         try:
             return parse_size(self.max_size)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise RecipeError(f"budget.max_size: {error}", hint="for example 5.2MB, 800kB or 4MiB") from error
 
     @property
@@ -219,6 +219,9 @@ class EmitSettings:
 
     def __post_init__(self) -> None:
         one_of("emit.io", self.io, IO)
+        for key in ("formats", "targets"):
+            if isinstance(getattr(self, key), str):
+                raise RecipeError(f"emit.{key} must be a list of names, found '{getattr(self, key)}'")
         if not self.formats:
             raise RecipeError("emit.formats is empty", hint=f"known formats: {', '.join(FORMATS)}")
         for name in self.formats:

@@ -70,6 +70,8 @@ def between(key: str, found: float, low: float, high: float) -> None:
     Raises:
         RecipeError: It is outside, or not a number at all.
     """
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise RecipeError(f"{key} must be a number, found {found!r} ({type(found).__name__})")
     if not low <= found <= high:
         raise RecipeError(f"{key} must be from {low} to {high}, found {found}")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -153,3 +154,16 @@ def test_an_agreement_in_percent_is_read_back_as_a_share() -> None:
     with pytest.raises(RecipeError, match="is a share") as caught:
         BudgetSettings(min_agreement=99)
     assert caught.value.hint == "0.99?"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: BudgetSettings(min_sqnr="20"), "must be a number, found '20'"),  # type: ignore[arg-type]
+        (lambda: BudgetSettings(max_size=5), "budget.max_size"),  # type: ignore[arg-type]
+        (lambda: EmitSettings(targets="arm"), "must be a list of names, found 'arm'"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_another_type_are_refused_in_python_too(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        make()
