@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.runtime.session import Session
 from edgekit.types.artifact import Format
 from edgekit.types.progress import Stage
-from edgekit.types.qparams import Array
+from edgekit.types.qparams import Array, choose_activation
 from edgekit.types.report import LsbGap, Signal
 
 PLAIN_SAMPLES = 8
@@ -75,6 +75,7 @@ class HeldBackWalk:
         """
         self._audit_samples = audit_samples
         self._exact, self._plain, self._reference = exact, plain, reference
+        self._quantized = exact.quantized
         self._live = dict(subjects)
         graph = exact.quantized.graph
         outputs = [graph.spec(name) for name in graph.outputs]
@@ -86,6 +87,7 @@ class HeldBackWalk:
         self._plain_gaps = {name: LsbMeter(name, PLAIN) for name in subjects}
         self._errors: dict[Format, str] = {}
         self._samples = 0
+        self._spans: dict[str, tuple[float, float]] = {}
 
     def walk(
         self, samples: Iterable[Mapping[str, Array]], *, budget_seconds: float, reference_seconds: float, stage: Stage
@@ -110,6 +112,7 @@ class HeldBackWalk:
 
     def _add(self, sample: Mapping[str, Array], referee: Mapping[str, Array] | None) -> None:
         exact = self._exact.run(sample)
+        self._widen_spans(exact)
         plain = self._plain.run(sample) if self._plain and self._samples < PLAIN_SAMPLES else None
         results = self._run_live(sample)
         with np.errstate(invalid="ignore"):  # a file that returns nan gets its own finding
@@ -146,7 +149,20 @@ class HeldBackWalk:
         self._plain_gaps[name].add(self._integers(result), self._integers(plain))
 
     def _integers(self, result: Mapping[str, Array]) -> dict[str, Array]:
-        return integers_of(result, self._exact.quantized)
+        steps = {name: choose_activation(*span) for name, span in self._spans.items()}
+        return integers_of(result, self._quantized, steps=steps)
+
+    def _widen_spans(self, exact: Mapping[str, Array]) -> None:
+        """Ranges of outputs that keep the float result of an int8 layer: they are compared in steps of 1/255 of it."""
+        quantized = self._quantized
+        for name, array in exact.items():
+            node = quantized.graph.producers.get(name)
+            if node is None or name in quantized.qparams or not quantized.multiplies_integers(node):
+                continue
+            low, high = self._spans.get(name, (0.0, 0.0))
+            ends = min(low, float(array.min())), max(high, float(array.max()))
+            if np.isfinite(ends).all():
+                self._spans[name] = ends
 
     def _outcome(self) -> Outcome:
         ran = [name for name in self._signals if name not in self._errors]

@@ -16,7 +16,7 @@ from edgekit.runtime.ort import open_onnx
 from edgekit.runtime.session import Session
 from edgekit.types.artifact import Artifact
 from edgekit.types.graph import QuantizedGraph
-from edgekit.types.qparams import Array
+from edgekit.types.qparams import Array, QParams
 from edgekit.types.spec import TensorSpec
 
 
@@ -92,12 +92,14 @@ def match(names: Sequence[str], specs: Sequence[TensorSpec]) -> list[tuple[str, 
     return list(zip(names, specs, strict=True))
 
 
-def integers_of(reals: Mapping[str, Array], quantized: QuantizedGraph) -> dict[str, Array]:
-    """int32 integers of the quantized outputs among `reals`; integer outputs as they are."""
-    found = {}
+def integers_of(
+    reals: Mapping[str, Array], quantized: QuantizedGraph, *, steps: Mapping[str, QParams] | None = None
+) -> dict[str, Array]:
+    """int32 integers of the quantized outputs among `reals`, and of those that `steps` names; integers as they are."""
+    found, params = {}, {**(steps or {}), **quantized.qparams}
     for name, array in reals.items():
-        if name in quantized.qparams:
-            found[name] = to_integers(array, quantized.qparams[name])
+        if name in params:
+            found[name] = to_integers(array, params[name])
         elif array.dtype.kind in "iu":
             found[name] = array
     return found

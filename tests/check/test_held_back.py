@@ -9,7 +9,9 @@ from edgekit.check.held_back import MIN_SAMPLES, PLAIN_SAMPLES, REFERENCE_SAMPLE
 from edgekit.check.subject import open_subject
 from edgekit.errors import InputError
 from edgekit.runtime.reference import ReferenceSession
+from edgekit.types.plan import Plan
 from edgekit.types.progress import Silent
+from tests.check.conftest import SmallNet, make_graph, quantize_graph, write_files
 
 
 def walk(net, *, budget=20.0, reference=5.0, samples=None, subjects=None):
@@ -62,6 +64,28 @@ def test_wrong_integers_show_against_the_reference_and_the_plain_file(small_net,
     outcome = walk(small_net, subjects={"onnx-x86": subject})
     kernel = outcome.kernels["onnx-x86"]
     assert kernel.plain_db > 30 > 5 > kernel.runtime_db
+    assert outcome.references["onnx-x86"].max_lsb > 50
+
+
+@pytest.fixture
+def float_result_net(small_net, tmp_path):
+    quantized = quantize_graph(make_graph(), small_net.samples, Plan(float_results=frozenset({"n7"})))
+    assert "scores" not in quantized.qparams
+    return SmallNet(quantized, small_net.samples, write_files(quantized, tmp_path))
+
+
+def test_unrounded_results_are_compared_in_steps_that_int8_would_have(float_result_net):
+    outcome = walk(float_result_net)
+    assert len(outcome.pairs) == 6
+    assert all(gap.max_lsb <= 2 for gap in (*outcome.pairs, *outcome.references.values()))
+    assert all(gap.elements == 5 * gap.samples for gap in outcome.pairs)
+
+
+def test_wrong_integers_behind_an_unrounded_result_show(float_result_net, rewrite):
+    quantized = float_result_net.quantized
+    weights = {**quantized.integers, "w3": -quantized.integers["w3"]}
+    _, files = rewrite(quantized, formats=("onnx-x86",), integers=weights)
+    outcome = walk(float_result_net, subjects={"onnx-x86": open_subject(files["onnx-x86"], quantized)})
     assert outcome.references["onnx-x86"].max_lsb > 50
 
 
