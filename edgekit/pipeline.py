@@ -94,7 +94,7 @@ def compress(
             formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
         run = Run(request, space, stages, loaded)
         data = run.open_data(simplified.graph)
-        run.refuse_targets(simplified, data)
+        run.refuse_unsuited(simplified, data)
         float_file, calibrated = run.calibrate(simplified, data)
         files = [float_file, *run.write(calibrated, formats)]
         deliveries, host = run.deliver(calibrated)

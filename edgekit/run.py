@@ -92,22 +92,30 @@ class Run:
         refuse_unmeasurable(request.recipe.budget, graph, task)
         return Data(preprocessing, calibration, task)
 
-    def refuse_targets(self, simplified: Simplified, data: Data) -> None:
-        """Stop before the work when there will be no ranges that the files of targets could be quantized with.
+    def refuse_unsuited(self, simplified: Simplified, data: Data) -> None:
+        """Stop before the work when the model or the data cannot be had as the recipe asks.
 
         Raises:
-            RecipeError: Targets were asked for, and the source is quantized already, or there is neither data nor
-                anything to synthesize it from.
+            RecipeError: The source is quantized already and is to be quantized in another way; or targets were asked
+                for, and there is neither data to quantize their files with nor anything to synthesize it from.
         """
-        names, imported = ", ".join(self.request.recipe.emit.targets), self.loaded.imported is not None
-        if not names or not (imported or (data.calibration is None and not simplified.batchnorms)):
+        settings, names = self.request.recipe.quantize, ", ".join(self.request.recipe.emit.targets)
+        if self.loaded.imported is not None:
+            asked = {
+                "quantize.weight_bits = 4": settings.weight_bits == 4,
+                "quantize.weight_only": settings.weight_only,
+                f"quantize.backend = {settings.backend}": settings.backend != "edgekit",
+                f"emit.targets = {names}": bool(names),
+            }
+            unsuited = [name for name, is_asked in asked.items() if is_asked]
+            if unsuited:
+                raise RecipeError(
+                    f"{unsuited[0]} asks for other scales, and the model is quantized already: its own are kept",
+                    hint="hand over the float model it was made from, or leave this out",
+                )
             return
-        if imported:
-            raise RecipeError(
-                f"emit.targets = {names}, and the model is quantized already: its scales are kept as they "
-                "are, and targets differ in theirs",
-                hint="hand over the float model it was made from, or leave --for out",
-            )
+        if not names or data.calibration is not None or simplified.batchnorms:
+            return
         raise RecipeError(
             f"emit.targets = {names} needs ranges, and there are neither calibration data nor BatchNorm statistics",
             hint="pass 100 or more real inputs with --calibration; labels are not needed",
@@ -148,7 +156,7 @@ class Run:
         names, draft, evidence = self.request.recipe.emit.targets, calibrated.draft, calibrated.evidence
         if not names:
             return (), None
-        assert draft is not None  # see `refuse_targets`
+        assert draft is not None  # see `refuse_unsuited` and `refuse_contradictions`
         rounded: dict[tuple[str, bool], Mapping[str, Weight]] = {}
 
         def redecide(plan: Plan) -> Plan:

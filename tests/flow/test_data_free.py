@@ -68,6 +68,16 @@ def test_targets_without_ranges_are_refused_before_the_work(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("flags", [["--weight-bits", "4"], ["--set", "quantize.weight_only=true"]])
+def test_a_quantized_model_is_not_quantized_in_another_way(
+    synthesized: Path, capfd: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    out = synthesized.with_name("otherwise")
+    assert run(["compress", str(synthesized / FILES["onnx-x86"]), "--out", str(out), *flags, *QUICK]) == 2
+    assert "the model is quantized already: its own are kept" in capfd.readouterr().err
+    assert not out.exists()
+
+
 def test_the_terminal_says_loudly_what_is_missing(synthesized: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The float file of a run has its BatchNorms folded, so nothing is left to synthesize from."""
     out = synthesized.with_name("loud")
