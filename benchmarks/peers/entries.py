@@ -35,8 +35,8 @@ ENTRIES = (
     Entry("edgekit", "thorough", "edgekit `thorough`"),
     Entry(
         "edgekit",
-        "thorough+32",
-        "edgekit `thorough --min-sqnr 32`",
+        "thorough+34",
+        "edgekit `thorough --min-sqnr 34`",
         "first layers in float, as few as the limit needs",
         nets=("resnet20",),
     ),
