@@ -87,7 +87,9 @@ class _Ladder:
 
     def _choose(self, name: str, before: Score, tried: list[tuple[str, Draft, Score]]) -> Step:
         if not tried:
-            return Step(name, False, "had nothing to propose", before)
+            limits = [limit for limit in ("max_size", "max_latency_ratio") if limit in self.evidence.budget.asks]
+            within = f" within {' and '.join(limits)}" if limits else ""
+            return Step(name, False, f"had nothing to propose{within}", before)
         what, draft, score = tried[0]
         for candidate in tried[1:]:
             if is_better(candidate[2], score, self.evidence.budget):

@@ -181,7 +181,7 @@ class BudgetSettings:
             limit = getattr(self, name)
             if limit is None:
                 continue
-            if name == "min_agreement" and isinstance(limit, int | float) and 1 < limit <= 100:
+            if name == "min_agreement" and isinstance(limit, int | float) and 2 <= limit <= 100:
                 raise RecipeError(f"budget.min_agreement is a share, 0..1, found {limit:g}", hint=f"{limit / 100:g}?")
             between(f"budget.{name}", limit, low, high)
         if self.max_size:

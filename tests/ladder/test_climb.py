@@ -84,6 +84,11 @@ def test_a_rung_says_why_it_has_nothing_to_offer(up):
     assert found.draft.plan.method == "base"
 
 
+def test_limits_that_leave_a_rung_nothing_are_named(up):
+    found = up({"one": Offer()}, {"base": score(20)}, min_sqnr=30, max_size="1 B", max_latency_ratio=0.7)
+    assert found.report.steps[1].outcome == "had nothing to propose within max_size and max_latency_ratio"
+
+
 def test_the_first_rung_that_meets_the_budget_is_the_last(up):
     scores = {"base": score(20), "a": score(24.5), "b": score(30)}
     found = up({"one": Offer("a"), "two": Offer("b")}, scores, min_sqnr=24.0)
