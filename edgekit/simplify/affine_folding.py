@@ -20,7 +20,7 @@ def fold_affine(graph: Graph) -> Graph:
         1. Mul(linear, c) and Add(linear, c), c per output channel or scalar, nobody else reading the linear node and
            no clamp on it: folded into that node.
         2. Mul(moves(linear), s) with scalar s (attention's 1/sqrt(d)): folded through Reshape, Transpose, Slice and
-           Expand that nobody else reads.
+           Expand that nobody else reads; with positive s through Clip too, whose bounds are multiplied.
         3. linear(Mul(x, c)), c per input channel, nobody else reading the product: folded into the weight.
         4. linear(Add(x, c)): folded into the bias when no zero padding comes between.
         5. Consecutive scalar multiplications are one; so are those of both operands of a MatMul.
@@ -46,9 +46,11 @@ def _constant_slot(editor: Editor, node: Node) -> int | None:
 
 
 def _into_producer(editor: Editor, node: Node, constant: Array, source: str) -> bool:
-    producer = editor.sole_producer(source)
+    producer, clips = editor.sole_producer(source), []
     if node.op == "Mul" and constant.size == 1:
-        while producer is not None and producer.op in MOVES:
+        passed = MOVES | {"Clip"} if constant.item() > 0 else MOVES
+        while producer is not None and producer.op in passed:
+            clips += [producer] if producer.op == "Clip" else []
             producer = editor.sole_producer(producer.inputs[0])
     if producer is None or producer.op not in LINEAR or producer.clamp is not None:
         return False
@@ -59,6 +61,9 @@ def _into_producer(editor: Editor, node: Node, constant: Array, source: str) -> 
         return False
     neutral = np.zeros_like(vector) if node.op == "Mul" else np.ones_like(vector)
     scale_outputs(editor, producer, *((vector, neutral) if node.op == "Mul" else (neutral, vector)))
+    for clip in clips:
+        bounds = {end: float(np.float32(clip.attributes[end] * constant.item())) for end in ("low", "high")}
+        editor.replace(clip, attributes=bounds)
     editor.substitute(node, source)
     return True
 

@@ -90,9 +90,18 @@ def scale_inputs(editor: Editor, node: Node, scale: Array, shift: Array) -> Node
         added = weight @ shift
     name = node.inputs[1]
     if not (scale == 1.0).all():
-        name = editor.add_constant(changed.astype(np.float32), name)
+        name = _replaced(editor, node, changed.astype(np.float32))
     bias = editor.constants[node.inputs[2]].astype(np.float64) + added
     return editor.replace(node, inputs=[node.inputs[0], name, _store(editor, node, bias)])
+
+
+def _replaced(editor: Editor, node: Node, weight: Array) -> str:
+    """Store a weight that gives the same results as before: under its name, which moments of a BatchNorm go by."""
+    name = node.inputs[1]
+    if editor.users(name) != [node]:
+        return editor.add_constant(weight, name)
+    editor.constants[name] = weight
+    return name
 
 
 def _output_factors(node: Node, weight: Array, scale: Array) -> Array:

@@ -14,6 +14,7 @@ from edgekit.simplify.batchnorm_folding import ChannelMoments, fold_batchnorm
 from edgekit.simplify.clamp import absorb_clamps
 from edgekit.simplify.constant_joins import pad_for_constants
 from edgekit.simplify.duplicates import merge_duplicates
+from edgekit.simplify.factor_sinking import sink_factors
 from edgekit.simplify.gelu_recognition import find_gelu
 from edgekit.simplify.layer_norm_recognition import find_layer_norm
 from edgekit.simplify.layout_merging import merge_layout
@@ -77,7 +78,15 @@ LAYOUT: tuple[Pass, ...] = (
 )
 """Data movement; run at a virtual batch."""
 
-FINISH: tuple[Pass, ...] = (fold_affine, fold_affine, remove_noise, merge_duplicates, absorb_clamps, fold_padding)
+FINISH: tuple[Pass, ...] = (
+    fold_affine,
+    fold_affine,
+    sink_factors,
+    remove_noise,
+    merge_duplicates,
+    absorb_clamps,
+    fold_padding,
+)
 """What the passes before have made possible."""
 
 

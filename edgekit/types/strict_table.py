@@ -98,7 +98,7 @@ def _value(hint: Any, found: Any, where: str) -> Any:
 
 
 def _items(hints: tuple[Any, ...], found: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(found, list):
+    if not isinstance(found, list | tuple):
         raise _wrong(where, "a list", found)
     if hints[-1] is Ellipsis:
         hints = (hints[0],) * len(found)
