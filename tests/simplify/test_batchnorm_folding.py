@@ -70,8 +70,8 @@ def test_statistics_do_not_outlive_a_later_change_of_scale(check):
 
 
 def test_statistics_outlive_a_factor_on_the_input(check):
-    body = f"p = MaxPool <kernel_shape=[2,2]> (x) \n m = Mul(p, k) \n c = Conv(m, w) \n n = {BN} \n y = Relu(n)"
-    weights = {"w": w(4, 4, 1, 1), "k": np.float32(3), **norm(4)}
+    body = f"p = MaxPool <kernel_shape=[2,2]> (x) \n q = Mul(p, half) \n c = Conv(q, weight) \n n = {BN} \n y = Relu(n)"
+    weights = {"weight": w(4, 4, 1, 1), "half": np.float32(3), **norm(4)}
     found = check(f"(float[1,4,6,6] x) => (float y) {{ {body} }}", weights)
     assert found.ops == "MaxPool Conv!"
     assert len(found.simplified.batchnorms) == 1
