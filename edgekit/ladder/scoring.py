@@ -8,7 +8,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from edgekit.check.accuracy import Task
-from edgekit.check.signal import SignalMeter
+from edgekit.check.signal import SignalMeter, SqnrMeter
 from edgekit.check.subject import Subject, open_subject
 from edgekit.emit.exporter import emit, float_artifact
 from edgekit.errors import CheckError
@@ -61,8 +61,11 @@ class Scorer:
         artifact = emit(quantized, path, format=self.format, metadata={})
         subject = _opened(open_subject(artifact, quantized), f"the candidate {self.format}")
         meter = SignalMeter([self.graph.spec(name) for name in self.graph.outputs])
+        noise = []
         for sample, exact in self._pairs():
-            meter.add(exact, subject.run(sample))
+            found = subject.run(sample)
+            meter.add(exact, found)
+            noise.append(_noise(exact, found))
         signal = meter.result()
         assert signal is not None  # there is at least one sample
         agreement = signal.top1_agreement
@@ -72,6 +75,7 @@ class Scorer:
             drop_points=self._drop(subject),
             size_bytes=artifact.size_bytes,
             samples=signal.samples,
+            noise=tuple(noise),
         )
 
     def _pairs(self) -> Iterator[tuple[Mapping[str, Array], Outputs]]:
@@ -103,6 +107,15 @@ class Scorer:
             artifact = float_artifact(self.graph, self.workdir / "scored.fp32.onnx", metadata={})
             self._exact = _opened(open_subject(artifact, QuantizedGraph(self.graph, {}, {})), "the float model")
         return self._exact
+
+
+def _noise(exact: Outputs, found: Outputs) -> float:
+    """Noise power of one sample, summed over its float outputs."""
+    meter = SqnrMeter()
+    for name, array in exact.items():
+        if array.dtype.kind == "f":
+            meter.add(array, found[name])
+    return meter.noise
 
 
 def _opened(subject: Subject | str, what: str) -> Subject:

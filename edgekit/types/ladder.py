@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgekit.units import size
 
@@ -20,6 +20,7 @@ class Score:
         drop_points: Float metric minus the candidate's on the same labelled samples, points; None without labels.
         size_bytes: Size of the candidate's file.
         samples: How many samples it was scored on.
+        noise: Noise power at the float outputs, sample by sample, for paired comparisons; not part of the report.
     """
 
     sqnr_db: float
@@ -27,6 +28,7 @@ class Score:
     drop_points: float | None
     size_bytes: int
     samples: int
+    noise: tuple[float, ...] = field(default=(), repr=False, metadata={"reported": False})
 
 
 @dataclass(frozen=True)

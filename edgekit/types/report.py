@@ -416,7 +416,8 @@ class Report:
 def _plain(value: object) -> Any:
     """Any value of this module as dicts, lists, strings and numbers."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        reported = [item for item in dataclasses.fields(value) if item.metadata.get("reported", True)]
+        return {item.name: _plain(getattr(value, item.name)) for item in reported}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,11 +1,12 @@
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
 from edgekit.ladder import climb as ladder
 from edgekit.ladder.ascent import Ascent
-from edgekit.ladder.climb import climb, is_better, is_met
+from edgekit.ladder.climb import climb, is_better, is_met, is_surely_better
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.types.graph import Graph, Node, Value
 from edgekit.types.ladder import Score
@@ -149,3 +150,18 @@ def test_without_float_outputs_or_labels_there_is_nothing_to_climb_by(tmp_path):
     graph = Graph("classes", ("x",), ("y",), (node,), values, {}, {"x": 0, "y": 0})
     ascent = Ascent(graph, tmp_path / "f.onnx", None, None, Recipe(), tmp_path, Silent())  # type: ignore[arg-type]
     assert "nothing tells candidates apart" in ascent._why_no_rungs()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sure"),
+    [
+        ((4.0, 5.0, 6.0, 5.0), (3.0, 4.1, 5.0, 3.9), True),
+        ((1.0, 1.0, 1.0, 9.0), (2.0, 2.0, 2.0, 1.0), False),  # one sample's luck
+        ((4.0, 5.0, 6.0, 5.0), (5.0, 6.0, 7.0, 6.0), False),
+        ((), (), True),  # nothing to pair
+    ],
+)
+def test_a_search_over_many_takes_only_what_the_samples_agree_on(before, after, sure):
+    old = replace(score(20.0), noise=before)
+    new = replace(score(20.0 if after and sum(after) > sum(before) else 21.0), noise=after)
+    assert is_surely_better(new, old, BudgetSettings()) is sure
