@@ -65,7 +65,7 @@ def _lite0() -> nn.Module:
 
 def _mobilenet() -> nn.Module:
     teacher = pretrained("cifar_resnet20_jpegft")
-    plan = training.Plan(epochs=4, rate=5e-3, augment=training.mixed)
+    plan = training.Plan(epochs=16, rate=5e-3, augment=training.mixed)
     return training.distill(MobileNetV3Like(), data.cifar_train(), plan, teacher)
 
 

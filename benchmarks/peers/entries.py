@@ -35,9 +35,16 @@ ENTRIES = (
     Entry("edgekit", "thorough", "edgekit `thorough`"),
     Entry(
         "edgekit",
-        "thorough+34",
-        "edgekit `thorough --min-sqnr 34`",
+        "balanced+27",
+        "edgekit `balanced --min-sqnr 27`",
         "first layers in float, as few as the limit needs",
+        nets=("lite0",),
+    ),
+    Entry(
+        "edgekit",
+        "balanced+35",
+        "edgekit `balanced --min-sqnr 35`",
+        "first layers in float, then others, as few as the limit needs",
         nets=("resnet20",),
     ),
     Entry(
