@@ -188,11 +188,11 @@ class Run:
     ) -> CheckReport:
         """Run the files on their runtimes."""
         inner, seconds = None, self.request.recipe.check.seconds
-        noise = self._scan(calibrated)
         if calibrated.rescaled:
             inner = self.space.scratch / "inner.fp32.onnx"
             float_artifact(calibrated.quantized.graph, inner, metadata={})
         with self.stages.stage("check"):
+            noise = self._scan(calibrated)
             main = compare(
                 files,
                 quantized=calibrated.quantized,
@@ -220,9 +220,9 @@ class Run:
             return None
         if not any(quantized.is_int8(node) for node in quantized.graph.nodes):
             return None
-        from edgekit.shrink.quantization.sensitivity import scan_output_noise  # torch: only this needs it
-
         with self.stages.stage("scan layers"):
+            from edgekit.shrink.quantization.sensitivity import scan_output_noise  # torch: only this needs it
+
             return scan_output_noise(quantized, calibrated.held_back, count=SCANNED)
 
     def _describe(self, calibrated: Calibrated, quantized: QuantizedGraph) -> dict[str, str]:

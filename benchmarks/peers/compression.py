@@ -28,7 +28,7 @@ class Attempt:
     Attributes:
         failure: Why there are no files; "" when there are.
         cpu_seconds: User + system of the whole process and its children; of edgekit without its check.
-        check_cpu_seconds: What edgekit's check cost; 0 for tools without one.
+        check_cpu_seconds: What edgekit's check cost, its explanation included; 0 for tools without one.
         wall_seconds: Of the whole process, on a machine that may be busy.
         peak_mb: Largest resident set, MB (10^6 bytes).
         stages_cpu_seconds: Where a driver can tell, CPU seconds of each stage.
