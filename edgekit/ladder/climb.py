@@ -105,11 +105,19 @@ class _Ladder:
         return Step(name, kept, outcome, before, score, len(tried))
 
 
-def is_better(new: Score, old: Score, budget: BudgetSettings, *, least_db: float = 0.0) -> bool:
+def is_better(new: Score, old: Score, budget: BudgetSettings, *, least_db: float = 0.0, surely: bool = False) -> bool:
     """Whether `new` is worth having in place of `old`.
 
     Meeting the budget goes first. Then the task metric, where more than one sample's worth of points tells them
     apart; then the output error.
+
+    Args:
+        new: Of the candidate.
+        old: Of what it would replace.
+        budget: What was asked for.
+        least_db: Gain in SQNR below which it is not worth a change.
+        surely: Of the output error, take only what the samples agree on (`SURE`): for searches over many candidates,
+            whose best would otherwise be the luckiest on these samples.
     """
     if budget.asks and is_met(budget, new) != is_met(budget, old):
         return is_met(budget, new)
@@ -120,16 +128,12 @@ def is_better(new: Score, old: Score, budget: BudgetSettings, *, least_db: float
         gain = old.drop_points - new.drop_points
         if abs(gain) > 100 / max(new.samples, 1):
             return gain > 0
-    return not math.isnan(new.sqnr_db) and new.sqnr_db > old.sqnr_db + least_db
+    gains = not math.isnan(new.sqnr_db) and new.sqnr_db > old.sqnr_db + least_db
+    return gains and (not surely or _is_sure(new, old))
 
 
-def is_surely_better(new: Score, old: Score, budget: BudgetSettings, *, least_db: float = 0.0) -> bool:
-    """`is_better`, and the samples agree on it: a one-sided paired test of their noise powers at `SURE`.
-
-    For searches over many candidates, whose best would otherwise be the luckiest on these samples.
-    """
-    if not is_better(new, old, budget, least_db=least_db):
-        return False
+def _is_sure(new: Score, old: Score) -> bool:
+    """One-sided paired test of the samples' noise powers; True where there are too few to pair."""
     if len(new.noise) != len(old.noise) or len(new.noise) < 2:
         return True
     gains = np.subtract(old.noise, new.noise)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 
-from edgekit.ladder.climb import is_better, is_surely_better
+from edgekit.ladder.climb import is_better
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.ranges import METHODS, choose_range
@@ -54,7 +54,8 @@ def _refine(draft: Draft, evidence: Evidence) -> tuple[Draft, int]:
             break
         ranges = {**draft.plan.ranges, name: choose_range(draft.histograms[name], other)}
         candidate = draft.with_plan(ranges=ranges, weights={})
-        if is_surely_better(evidence.score(candidate), evidence.score(draft), evidence.budget, least_db=LEAST_GAIN_DB):
+        new, old = evidence.score(candidate), evidence.score(draft)
+        if is_better(new, old, evidence.budget, least_db=LEAST_GAIN_DB, surely=True):
             draft, changed = candidate, changed + 1
     return draft, changed
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit.ladder import climb as ladder
 from edgekit.ladder.ascent import Ascent
-from edgekit.ladder.climb import climb, is_better, is_met, is_surely_better
+from edgekit.ladder.climb import climb, is_better, is_met
 from edgekit.ladder.draft import Draft, Evidence
 from edgekit.types.graph import Graph, Node, Value
 from edgekit.types.ladder import Score
@@ -164,4 +164,10 @@ def test_without_float_outputs_or_labels_there_is_nothing_to_climb_by(tmp_path):
 def test_a_search_over_many_takes_only_what_the_samples_agree_on(before, after, sure):
     old = replace(score(20.0), noise=before)
     new = replace(score(20.0 if after and sum(after) > sum(before) else 21.0), noise=after)
-    assert is_surely_better(new, old, BudgetSettings()) is sure
+    assert is_better(new, old, BudgetSettings(), surely=True) is sure
+
+
+def test_a_budget_that_is_met_needs_no_agreement_of_the_samples():
+    old, new = replace(score(20.0), noise=(1.0, 1.0, 9.0)), replace(score(21.0), noise=(2.0, 2.0, 1.0))
+    assert not is_better(new, old, BudgetSettings(min_sqnr=30.0), surely=True)
+    assert is_better(new, old, BudgetSettings(min_sqnr=20.5), surely=True)

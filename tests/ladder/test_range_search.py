@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from edgekit.ladder.range_search import RangeSearch
 from edgekit.ladder.scoring import Scorer
 from edgekit.runtime.ort import open_onnx
 from edgekit.shrink.quantization.observe import observe, observed_values
+from edgekit.types.ladder import Score
 from edgekit.types.plan import Plan
 from edgekit.types.recipe import BudgetSettings
 from edgekit.types.sample_set import SampleSet
@@ -55,3 +58,26 @@ def test_where_min_max_is_right_the_rung_is_refused(tmp_path):
 def test_without_quantized_activations_there_is_no_range(tmp_path):
     draft, evidence = prepared(tmp_path, plan=Plan(weight_only=True))
     assert "no range" in RangeSearch().requires(draft, evidence)
+
+
+def test_a_score_holds_the_noise_of_every_sample(tmp_path):
+    draft, evidence = prepared(tmp_path)
+    score = evidence.score(draft)
+    assert len(score.noise) == score.samples == 32
+    exact = [output["y"] for output in evidence.score._outputs]
+    signal = sum(float((array.astype(np.float64) ** 2).sum()) for array in exact)
+    assert 10 * np.log10(signal / sum(score.noise)) == pytest.approx(score.sqnr_db, abs=1e-6)
+
+
+@pytest.mark.parametrize(("after", "kept"), [((0.5, 0.6, 0.4, 0.5), True), ((1.2, 1.2, 1.2, -1.6), False)])
+def test_a_refined_range_is_kept_only_where_the_samples_agree(tmp_path, after, kept):
+    draft, evidence = prepared(tmp_path, spike=60.0, effort="thorough")
+
+    def score(candidate):
+        refined = bool(candidate.plan.ranges)
+        noise = tuple(10.0 + value for value in after) if refined else (11.0,) * 4
+        return Score(20.0 + refined, 1.0, None, 1000, 4, noise)
+
+    evidence = dataclasses.replace(evidence, score=score)
+    proposals = [what for what, _ in RangeSearch().propose(draft, evidence)]
+    assert any("tensor(s)" in what for what in proposals) is kept
