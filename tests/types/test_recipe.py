@@ -167,3 +167,8 @@ def test_an_agreement_in_percent_is_read_back_as_a_share() -> None:
 def test_values_of_another_type_are_refused_in_python_too(make: Callable[[], object], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         make()
+
+
+def test_python_may_give_lists_as_tuples():
+    recipe = Recipe().with_fields({"quantize.float_modules": ("stem", "head.*")})
+    assert recipe.quantize.float_modules == ("stem", "head.*")
