@@ -21,6 +21,7 @@ FLOORS = (
     ("calibration", "request"),
     ("run",),
     ("pipeline",),
+    ("training",),
     ("demo",),
     ("cli",),
     ("__main__",),
@@ -41,6 +42,12 @@ HEAVY = {
     "torchao",
     "skimage",
     "sklearn",
+    "torch_pruning",
+    "accelerate",
+    "lightning",
+    "pytorch_lightning",
+    "transformers",
+    "mlxtend",
 }
 
 
