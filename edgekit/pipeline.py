@@ -81,14 +81,22 @@ def compress(
     target, stages = Path(out), Stages(progress or Silent())
     refuse_overwriting(model, target)
     with open_workspace(target) as space:
+        trained = None
+        if request.recipe.trains:
+            from edgekit.training.chain import train_as_asked  # torch and accelerate: only this needs them
+
+            trained = train_as_asked(request, target, space.scratch, trust_pickle=trust_pickle, progress=stages)
+            request = trained.request
         with stages.stage("load"):
             loaded = open_model(
-                model,
+                request.model,
                 workdir=space.scratch,
                 inputs=request.inputs,
                 factory=request.factory,
                 trust_pickle=trust_pickle,
             )
+        if trained is not None:
+            loaded = dataclasses.replace(loaded, name=trained.name, digest=trained.digest)
         with stages.stage("simplify"):
             simplified, loaded = without_import(simplify(loaded.path, name=loaded.name), loaded)
             formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
@@ -108,17 +116,26 @@ def compress(
             ),
             recipe=dataclasses.asdict(request.recipe),
             check=checked,
-            findings=(*loaded.findings, *simplified.findings, *notes, *calibrated.findings),
+            findings=(
+                *(trained.findings if trained else ()),
+                *loaded.findings,
+                *simplified.findings,
+                *notes,
+                *calibrated.findings,
+            ),
             preprocessing=calibrated.preprocessing,
             seconds=stages.seconds,
             ladder=calibrated.ladder,
             judgements=judge(request.recipe.budget, checked),
             host=host,
+            training=trained.summary if trained else None,
         )
         text = request.recipe.seen_from(target).to_toml()
         (space.files / "recipe.toml").write_text(text, encoding="utf-8")
         write_reports(report, space.files)
         space.publish(known=[*FILES.values(), *(f"{name}.data" for name in FILES.values())])
+    if trained is not None:
+        trained.folder.remove()
     written = [*files, *(file for delivery in deliveries for file in delivery.artifacts)]
     paths: dict[str, Path] = {file.format: target / file.path.name for file in written}
     return CompressResult(target, paths, report, calibrated.quantized)

@@ -38,6 +38,33 @@ def parse_size(text: str) -> int:
     return round(float(found[1]) * unit)
 
 
+def count(amount: float) -> str:
+    """A large number of things, three digits.
+
+    >>> count(40_813_184), count(272_474), count(87)
+    ('40.8 M', '272 k', '87')
+    """
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if amount >= factor:
+            return f"{amount / factor:.3g} {unit}"
+    return f"{amount:g}"
+
+
+def parse_count(text: str) -> float:
+    """A number of things as people write it: k, M and G are decimal.
+
+    Raises:
+        ValueError: Not a positive number with one of these letters.
+
+    >>> parse_count("20M"), parse_count("1.5 G"), parse_count("4096")
+    (20000000.0, 1500000000.0, 4096.0)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMG]?)\s*", text)
+    if not found or float(found[1]) <= 0:
+        raise ValueError(f"'{text}' is no amount")
+    return float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]]
+
+
 def duration(seconds: float) -> str:
     """Three digits at most, in the unit that fits.
 

@@ -8,6 +8,7 @@ import click
 
 from edgekit.cli.fields import field_option, fields, set_option
 from edgekit.cli.terminal import Terminal, needing, output_options
+from edgekit.cli.training_flags import training_options
 from edgekit.cli.values import InputText, NameList
 from edgekit.types.artifact import FORMATS
 from edgekit.types.recipe import BACKENDS, EFFORTS, IO, Recipe
@@ -21,6 +22,7 @@ Examples:
   edgekit compress model.pt2 --calibration photos/ --effort thorough --min-sqnr 24 --max-size 5.2MB
   edgekit compress model.pt                    (as edgekit.toml beside it says, else without data)
   edgekit compress model.pt2 --calibration photos/ --for host,arm,tensorrt
+  edgekit compress weights.pt --model net.py:build --train data.py:loader --prune 1.5x --distill self --qat 2ep
   edgekit compress model.onnx --recipe edgekit-out/recipe.toml --json > report.json
 """
 
@@ -119,6 +121,7 @@ Examples:
 @field_option("calibration.samples", "--samples", metavar="N", text="Take at most N samples from the data.")
 @field_option("calibration.held_back", "--held-back", metavar="SHARE", text="Share kept out of it, for the check.")
 @field_option("calibration.seed", "--seed", metavar="N", text="Of every random choice.")
+@training_options
 @set_option
 @output_options
 @click.pass_context
@@ -130,6 +133,9 @@ def compress(
     MODEL is a torch.export program (.pt2), TorchScript, a state dict (.pt, .pth, .safetensors) with --model, or a
     float ONNX file. Without --calibration, inputs are synthesized to match the model's BatchNorm statistics, or only
     the weights become int8; the report says what that costs.
+
+    With --train, the model is pruned, distilled and trained for int8 first, as far as asked for. Such a run that was
+    killed goes on where it was when the same command is given again.
     """
     recipe = Recipe.from_file(recipe_file) if recipe_file else Recipe.beside(model)
     recipe = recipe.with_fields(fields(context))

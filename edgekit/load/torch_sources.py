@@ -58,12 +58,18 @@ def trace_file(
         return trace_program(load_program(path, workdir=target.parent), inputs, target), contents.value, []
     if contents is Contents.SCRIPT:
         return trace_script(load_script(path, workdir=target.parent), inputs, target), contents.value, []
-    module, origin, found = _module(path, contents, factory, trust_pickle)
+    module, origin, found = open_module(path, contents, factory=factory, trust_pickle=trust_pickle)
     return trace(module, inputs, target), origin, found
 
 
-def _module(path: Path, contents: Contents, factory: str, trust_pickle: bool) -> tuple[nn.Module, str, list[Finding]]:
-    """The module in a saved file, or the factory's with the file's weights; what the file was; findings."""
+def open_module(
+    path: Path, contents: Contents, *, factory: str, trust_pickle: bool
+) -> tuple[nn.Module, str, list[Finding]]:
+    """The module in a saved file, or the factory's with the file's weights; what the file was; findings.
+
+    Raises:
+        ModelLoadError: The file holds no module and no weights of the factory's module.
+    """
     loaded = load_saved(path, contents, trust_pickle=trust_pickle)
     inner = list(loaded.values()) if isinstance(loaded, dict) and not factory else []
     modules = [item for item in (loaded, *inner) if isinstance(item, nn.Module)]

@@ -9,6 +9,7 @@ from edgekit.report.ladder_tables import describe_climb, tabulate_budget, tabula
 from edgekit.report.obstacles import explain_missed, worst
 from edgekit.report.snippets import identifier, onnx_code, preprocessing_code, tflite_code
 from edgekit.report.tables import Table, tabulate_files, tabulate_layers, tabulate_pairs
+from edgekit.report.training_tables import describe_training, tabulate_training
 from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding
 from edgekit.types.report import Report
@@ -22,6 +23,7 @@ def render_markdown(report: Report) -> str:
     sections = (
         _verdict(report),
         _budget(report),
+        _training(report),
         _files(report),
         _ladder(report),
         _host(report),
@@ -90,6 +92,17 @@ def _budget(report: Report) -> Iterator[str]:
     yield from (f"- {_escape(sentence)}" for sentence in sentences)
     if sentences:
         yield ""
+
+
+def _training(report: Report) -> Iterator[str]:
+    if report.training is None:
+        return
+    yield "## Training"
+    yield ""
+    yield from _table(tabulate_training(report.training))
+    yield ""
+    yield _escape(describe_training(report.training))
+    yield ""
 
 
 def _ladder(report: Report) -> Iterator[str]:

@@ -19,11 +19,13 @@ from edgekit.report.host import tabulate_host
 from edgekit.report.ladder_tables import describe_climb, gain, tabulate_budget
 from edgekit.report.obstacles import describe_cost, explain_missed, worst
 from edgekit.report.tables import NONE, Table, decibels, tabulate_files
+from edgekit.report.training_tables import describe_training, tabulate_training
 from edgekit.report.verdict import judge_report
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.ladder import LadderReport
 from edgekit.types.report import LayerQuality, Report
 from edgekit.types.target import HostChoice
+from edgekit.types.training_summary import TrainingSummary
 from edgekit.units import share
 
 SHOWN_LAYERS = 3
@@ -41,6 +43,9 @@ def show_report(report: Report, console: Console) -> None:
     console.print(Text.assemble((f"{report.model.name}: ", "bold"), (verdict.headline, _STYLES[verdict.severity])))
     console.print(Text(verdict.text))
     console.print()
+    if report.training is not None:
+        _show_training(report.training, console)
+        console.print()
     show_files(report, console)
     if report.judgements:
         console.print()
@@ -96,6 +101,15 @@ def _show_budget(report: Report, console: Console) -> None:
         console.print(Padding(Text(f"{result}: {limit}; {file} {measured}{told}", style), (0, 0, 0, 2)))
     for sentence in explain_missed(report):
         console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+
+
+def _show_training(training: TrainingSummary, console: Console) -> None:
+    """One line per step: what it was, and what the model costs and knows after it."""
+    console.print(Text("Training", "bold"))
+    for name, how, macs, fewer, parameters, top1, time in tabulate_training(training).rows:
+        measured = f"{macs} MACs ({fewer}), {parameters} parameters{'' if top1 == NONE else f', top-1 {top1}'}, {time}"
+        console.print(Padding(Text(f"{name}{'' if how == NONE else f' ({how})'}: {measured}"), (0, 0, 0, 2)))
+    console.print(Padding(Text(describe_training(training), "dim"), (0, 0, 0, 2)))
 
 
 def _show_ladder(ladder: LadderReport, console: Console) -> None:

@@ -20,6 +20,7 @@ from edgekit.types.notation import read_input
 from edgekit.types.spec import TensorSpec
 from edgekit.types.strict_table import between, one_of, read
 from edgekit.types.target import TARGETS
+from edgekit.types.training import SELF, DistillSettings, PruneSettings, QatSettings, TrainSettings
 from edgekit.units import parse_size
 
 FILES: Mapping[Format, str] = {
@@ -263,6 +264,15 @@ class Recipe:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     emit: EmitSettings = field(default_factory=EmitSettings)
     check: CheckSettings = field(default_factory=CheckSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    prune: PruneSettings = field(default_factory=PruneSettings)
+    distill: DistillSettings = field(default_factory=DistillSettings)
+    qat: QatSettings = field(default_factory=QatSettings)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the weights are to change before they are quantized."""
+        return bool(self.train.data or self.prune.target or self.distill.teacher or self.qat.length)
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
@@ -350,6 +360,10 @@ class Recipe:
                 data=_moved(self.evaluation.data, move),
                 metric=_moved(self.evaluation.metric, move),
             ),
+            train=replace(self.train, data=_moved(self.train.data, move), loss=_moved(self.train.loss, move)),
+            distill=self.distill
+            if self.distill.teacher == SELF
+            else replace(self.distill, teacher=_moved(self.distill.teacher, move)),
         )
 
 

@@ -23,6 +23,7 @@ from edgekit.types.ladder import Judgement, LadderReport
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.spec import TensorSpec
 from edgekit.types.target import HostChoice
+from edgekit.types.training_summary import TrainingSummary
 
 SCHEMA = "edgekit.report/1"
 TOP1 = "top-1"
@@ -377,6 +378,7 @@ class Report:
         ladder: How the quantized graph was arrived at; None where there was nothing to choose.
         judgements: Every limit of the budget held against every file it concerns.
         host: How the file for this machine's CPU was found; None when it was not asked for.
+        training: What was trained before; None when nothing was.
     """
 
     version: str
@@ -391,6 +393,7 @@ class Report:
     ladder: LadderReport | None = None
     judgements: tuple[Judgement, ...] = ()
     host: HostChoice | None = None
+    training: TrainingSummary | None = None
 
     @property
     def missed(self) -> tuple[Judgement, ...]:

@@ -16,8 +16,8 @@ def test_a_function_in_a_file(tmp_path):
         ("nothing", "is no metric"),
         ("absent.py:score", "there is no file absent.py"),
         ("no_such_module_here:score", "raised ModuleNotFoundError"),
-        ("{}:other", "has no function other"),
-        ("{}:limit", "has no function limit"),
+        ("{}:other", "has no other .asked for as the metric"),
+        ("{}:limit", "is a int, not a function"),
     ],
 )
 def test_what_cannot_be_used_is_named(place, said, tmp_path):

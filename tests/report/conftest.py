@@ -30,6 +30,7 @@ from edgekit.types.report import (
 )
 from edgekit.types.spec import TensorSpec
 from edgekit.types.target import HostCandidate, HostChoice, HostTrial
+from edgekit.types.training_summary import TrainedStep, TrainingSummary
 
 IMAGE, SCORES = TensorSpec("image", (1, 3, 32, 32), batch_axis=0), TensorSpec("scores", (1, 10), batch_axis=0)
 
@@ -125,6 +126,17 @@ def host():
     other = HostCandidate("u8u8", "uint8", "uint8", "full")
     ran = HostTrial(safe, 24.0, 0.99, Interval(0.66, 0.64, 0.68), accurate=True)
     return HostChoice("u8s8-pair-safe", "accurate and fast", (ran, HostTrial(other, error="no kernel")), 16, 0.5)
+
+
+@pytest.fixture
+def training():
+    """A net that was pruned in an earlier run, then distilled."""
+    steps = (
+        TrainedStep("as given", "", 40_813_184, 272_474, 0.858, 0.4),
+        TrainedStep("pruned", "2x, group-norm", 20_400_000, 140_000, 0.603, 12.5),
+        TrainedStep("distilled", "100 epochs from self", 20_400_000, 140_000, 0.846, 700.0),
+    )
+    return TrainingSummary("train.py:loader", 5000, steps, ("pruned",))
 
 
 @pytest.fixture

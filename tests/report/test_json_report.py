@@ -83,10 +83,10 @@ def test_ladder_and_budget_obey_it(report_with, ladder, judgements):
     assert check(report_with(ladder=unscored)) == []
 
 
-def test_every_field_is_in_the_schema(report_with, ladder, judgements, host):
+def test_every_field_is_in_the_schema(report_with, ladder, judgements, host, training):
     """The schema lets readers meet fields of later versions; this version has none that it does not describe."""
     schema = load_schema()
-    report = report_with(ladder=ladder, judgements=judgements, host=host)
+    report = report_with(ladder=ladder, judgements=judgements, host=host, training=training)
     for part in (schema, *schema["$defs"].values()):
         if "properties" in part:
             part["additionalProperties"] = False
