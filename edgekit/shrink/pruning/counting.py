@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -54,7 +55,7 @@ def count_macs(module: nn.Module, example: Example) -> int:
     hooks = [m.register_forward_hook(recurrent) for m in module.modules() if isinstance(m, nn.RNNBase)]
     counter = _FlopsOutsideRecurrent(display=False)
     try:
-        with evaluating(module), quiet(), torch.no_grad(), torch.nn.attention.sdpa_kernel(_PLAIN), counter:
+        with evaluating(module), quiet(), torch.no_grad(), _visible_attention(), counter:
             for layer in module.modules():
                 if isinstance(layer, nn.RNNBase):
                     hooks += counter.paused_in(layer)
@@ -65,7 +66,16 @@ def count_macs(module: nn.Module, example: Example) -> int:
     return total + counter.get_total_flops() // 2 - counter.skipped // 2
 
 
-_PLAIN = torch.nn.attention.SDPBackend.MATH
+@contextmanager
+def _visible_attention() -> Iterator[None]:
+    """Attention as matrix products, since torch's counter does not know its fused kernels."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class _FlopsOutsideRecurrent(FlopCounterMode):

@@ -22,6 +22,7 @@ from torch_pruning.dependency import DependencyGraph
 
 from edgekit.errors import ShrinkError
 from edgekit.shrink.pruning.layers import Axis, axis_size, is_channelwise, partition, slabs, tensor_of
+from edgekit.shrink.pruning.splits import map_splits
 from edgekit.shrink.pruning.tracing import Example, call, flat_tensors, quiet
 
 ROOTS = (_ConvNd, nn.Linear, nn.LSTM, nn.Embedding, nn.MultiheadAttention)
@@ -132,6 +133,7 @@ def _trace(module: nn.Module, example: Example) -> tuple[DependencyGraph, set[An
             f"{type(module).__name__} cannot be traced for pruning: {type(error).__name__}: {error}",
             hint="check that the module runs on the example; the example is a tensor, or a tuple or dict of tensors",
         ) from error
+    map_splits(graph)
     return graph, borders
 
 

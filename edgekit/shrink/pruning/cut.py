@@ -15,6 +15,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from edgekit.shrink.pruning.coupling import Unit
 from edgekit.shrink.pruning.layers import (
+    ATTRIBUTE,
     Axis,
     Slab,
     axis_attributes,
@@ -22,6 +23,8 @@ from edgekit.shrink.pruning.layers import (
     grouped_columns,
     is_channelwise,
     is_grouped,
+    is_tensorless,
+    size_of,
     slabs,
     tensor_of,
 )
@@ -57,6 +60,10 @@ def cut(module: nn.Module, cuts: Cuts) -> dict[Axis, list[int]]:
     for axis in ordered:  # columns of a grouped convolution are found by its uncut rows
         path, side = axis
         gone = set(cuts[axis])
+        if is_tensorless(axis):
+            name = side.removeprefix(ATTRIBUTE)
+            setattr(module.get_submodule(path), name, size_of(module, axis) - len(gone))
+            continue
         if side.startswith("dim"):
             dimension = int(side.removeprefix("dim"))
             size = _parameter(module, path).shape[dimension]

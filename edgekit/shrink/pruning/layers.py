@@ -17,8 +17,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 Axis = tuple[str, str]
-"""(dotted path of a module or parameter, "out" or "in")."""
+"""(dotted path of a module, "out" or "in"); for a parameter of no known layer, (its name, "dim<axis>")."""
 
+ATTRIBUTE = "attr:"
+"""Side of an axis that is no tensor but a size the module's own code reads, such as "attr:num_heads"."""
 GATES = 4
 """An LSTM stacks the weights of its four gates."""
 
@@ -91,6 +93,22 @@ def axis_size(module: nn.Module, side: str) -> int:
         return int(module.normalized_shape[-1])
     names = axis_attributes(module, side)
     return int(getattr(module, names[0])) if names else 0
+
+
+def is_tensorless(axis: Axis) -> bool:
+    """An attribute."""
+    return axis[1].startswith(ATTRIBUTE)
+
+
+def size_of(module: nn.Module, axis: Axis) -> int:
+    """Channels of an axis of the whole module."""
+    path, side = axis
+    if side.startswith("dim"):
+        tensor = tensor_of(module, path)
+        assert tensor is not None  # the walk found it there
+        return tensor.shape[int(side.removeprefix("dim"))]
+    layer = module.get_submodule(path)
+    return int(getattr(layer, side.removeprefix(ATTRIBUTE))) if is_tensorless(axis) else axis_size(layer, side)
 
 
 def partition(module: nn.Module, side: str) -> int:

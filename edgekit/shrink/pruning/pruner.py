@@ -26,7 +26,7 @@ from edgekit.shrink.pruning.counting import (
 from edgekit.shrink.pruning.coupling import Group, couple
 from edgekit.shrink.pruning.cut import cut, cuts_of
 from edgekit.shrink.pruning.importance import Scores, score
-from edgekit.shrink.pruning.layers import Axis, axis_size, tensor_of
+from edgekit.shrink.pruning.layers import Axis, axis_size, size_of
 from edgekit.shrink.pruning.plan import compare
 from edgekit.shrink.pruning.pruned import Pruned
 from edgekit.shrink.pruning.search import Cost, Widths, ladder, reach
@@ -166,7 +166,7 @@ def _cut_to(
     """Cut `work` in place until the limit holds, and note in `kept` what stays."""
     terms = parameter_terms(work) if limit.is_size else mac_terms(work, example)
     fixed = 0.0 if limit.is_size else count_macs(work, example) - amount(terms, lambda axis: 1.0)
-    sizes = {axis: _size(work, axis) for group in found.groups for axis in group.axes}
+    sizes = {axis: size_of(work, axis) for group in found.groups for axis in group.axes}
     ladders = [
         ladder(
             group,
@@ -195,7 +195,7 @@ def _cut_to(
 def _share_left(work: nn.Module, group: Group, settings: PruneSettings, kept: Mapping[Axis, Sequence[int]]) -> float:
     """The share of the group's present units that may go, so that `max_ratio` of the original ones holds."""
     axis = (group.name, "out")
-    now = _size(work, axis)
+    now = size_of(work, axis)
     original = max(kept[axis]) + 1 if axis in kept else now
     return max(0.0, 1.0 - (1.0 - settings.max_ratio) * original / now)
 
@@ -205,15 +205,6 @@ def _compose(kept: dict[Axis, list[int]], now: Mapping[Axis, Sequence[int]]) -> 
     for axis, channels in now.items():
         earlier = kept.get(axis)
         kept[axis] = [earlier[channel] for channel in channels] if earlier is not None else list(channels)
-
-
-def _size(module: nn.Module, axis: Axis) -> int:
-    path, side = axis
-    if side.startswith("dim"):
-        tensor = tensor_of(module, path)
-        assert tensor is not None
-        return tensor.shape[int(side.removeprefix("dim"))]
-    return axis_size(module.get_submodule(path), side)
 
 
 def _copy(model: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgekit.shrink.pruning.counting import Term
 from edgekit.shrink.pruning.coupling import Group, Unit
-from edgekit.shrink.pruning.layers import Axis
+from edgekit.shrink.pruning.layers import Axis, is_tensorless
 
 Share = Callable[[Axis], float]
 
@@ -49,6 +49,7 @@ def ladder(group: Group, scores: Tensor, *, round_to: int, max_ratio: float) -> 
     rows = _rows(group, scores)
     made = max(group.width // len(rows), 1)
     """Channels of the group's layer that one row holds."""
+    are_heads = any(is_tensorless(axis) for axis in group.axes)
     steps: list[tuple[Unit, ...]] = []
     costs: list[float] = []
     gone, width = 0, group.width
@@ -57,7 +58,7 @@ def ladder(group: Group, scores: Tensor, *, round_to: int, max_ratio: float) -> 
         left = width - end * made
         if end > most or left < min(round_to, width):
             break
-        if left % round_to and made % round_to:
+        if left % round_to and not are_heads:
             continue
         taken = rows[gone:end]
         steps.append(tuple(unit for _, row in taken for unit in row))
@@ -99,6 +100,16 @@ class Widths:
             for axis, channels in unit.entries.items():
                 self._gone[axis] += -len(channels) if back else len(channels)
         self.taken[index] += not back
+
+    def set(self, taken: Sequence[int]) -> None:
+        """Take exactly so many steps of each ladder."""
+        for index, wanted in enumerate(taken):
+            while self.taken[index] != wanted:
+                self.move(index, back=self.taken[index] > wanted)
+
+    def lost(self) -> float:
+        """Importance of everything that goes."""
+        return sum(sum(ladder.costs[:taken]) for ladder, taken in zip(self.ladders, self.taken, strict=True))
 
     def units(self) -> list[Unit]:
         """Everything that goes."""
@@ -158,7 +169,32 @@ def reach(widths: Widths, cost: Cost, limit: float, *, scope: str, per_cost: boo
             return False
         widths.move(index)
     _give_back(widths, cost, limit)
+    while _improve(widths, cost, limit, per_cost=per_cost) if scope == "global" else False:
+        pass
     return True
+
+
+def _improve(widths: Widths, cost: Cost, limit: float, *, per_cost: bool) -> bool:
+    """Undo one step of one ladder and make up for it elsewhere, if that loses less importance; whether one was found."""
+    lost, best = widths.lost(), list(widths.taken)
+    for index in range(len(widths.ladders)):
+        if not widths.taken[index]:
+            continue
+        before = list(widths.taken)
+        widths.move(index, back=True)
+        while cost.total(widths.share) > limit:
+            cheapest = _next_global(widths, cost, per_cost=per_cost, but=index)
+            if cheapest is None:
+                break
+            widths.move(cheapest)
+        else:
+            _give_back(widths, cost, limit)
+            if widths.lost() < lost * (1 - 1e-9):
+                lost, best = widths.lost(), list(widths.taken)
+        widths.set(before)
+    is_better = best != widths.taken
+    widths.set(best)
+    return is_better
 
 
 def _next_local(widths: Widths) -> int | None:
@@ -171,11 +207,11 @@ def _next_local(widths: Widths) -> int | None:
     return min(shares)[1] if shares else None
 
 
-def _next_global(widths: Widths, cost: Cost, *, per_cost: bool) -> int | None:
+def _next_global(widths: Widths, cost: Cost, *, per_cost: bool, but: int = -1) -> int | None:
     """The ladder whose next step loses the least importance (per saved cost)."""
     best: tuple[float, int] | None = None
     for index, (ladder, taken) in enumerate(zip(widths.ladders, widths.taken, strict=True)):
-        if taken == len(ladder.steps):
+        if taken == len(ladder.steps) or index == but:
             continue
         loss = ladder.costs[taken]
         loss /= _saving(widths, cost, index) if per_cost else max(len(ladder.steps[taken]), 1)

@@ -20,6 +20,7 @@ from edgekit.shrink.pruning.coupling import Group, Unit
 from edgekit.shrink.pruning.cut import Cuts, cut, cuts_of
 from edgekit.shrink.pruning.layers import axis_size, grouped_columns, is_grouped, slabs, tensor_of
 from edgekit.shrink.pruning.tracing import Example, outputs
+from edgekit.shrink.pruning.variants import variants
 
 TOLERANCE = 2e-3
 """Largest difference, as a share of the largest output: sums in another order."""
@@ -52,14 +53,23 @@ def sound(
     good, bad = [], {}
     for group in groups:
         reason = _trial(module, example, [group], shapes, seed)
-        if reason:
+        fitting = group if not reason else _fitting(module, example, group, shapes, seed)
+        if fitting is None:
             bad[group.name] = reason
         else:
-            good.append(group)
+            good.append(fitting)
     while good and not all_well(module, example, good, shapes, seed):  # only together do they break something
         worst = good.pop()
         bad[worst.name] = "the module breaks when it is cut together with other layers"
     return good, bad
+
+
+def _fitting(module: nn.Module, example: Example, group: Group, shapes: list[Tensor], seed: int) -> Group | None:
+    """The group cut in another way that the module's code allows: whole heads, or the same of each part."""
+    for variant in variants(module, group):
+        if not _trial(module, example, [variant], shapes, seed):
+            return variant
+    return None
 
 
 def all_well(module: nn.Module, example: Example, groups: Sequence[Group], shapes: list[Tensor], seed: int) -> bool:
@@ -110,7 +120,7 @@ def unread(module: nn.Module, cuts: Cuts) -> None:
     """Set to zero, in place, what reads the cut channels."""
     with torch.no_grad():
         for (path, side), channels in cuts.items():
-            if side.startswith("dim"):
+            if side not in ("out", "in"):
                 continue
             layer = module.get_submodule(path)
             index = torch.tensor(list(channels))
