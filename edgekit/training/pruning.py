@@ -49,6 +49,7 @@ def prune(
     data: Iterable[object] | None = None,
     loss: Loss | None = None,
     train: Callable[[nn.Module], object] | None = None,
+    repair: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Pruned:
@@ -74,10 +75,11 @@ def prune(
         ignore: Shell patterns of module paths that keep their output channels, for example ("head.*",).
         schedule: "one-shot", or "iterative": several rounds, with `train` in between.
         steps: Rounds of an iterative schedule; 5 without.
-        data: Batches, walked through several times: inputs, or (inputs, labels). For "taylor" and to re-estimate
-            BatchNorm after cutting.
+        data: Batches, walked through several times: inputs, or (inputs, labels). For "taylor", for `repair`, and to
+            re-estimate BatchNorm after cutting.
         loss: (module, batch) -> scalar tensor, for "taylor".
         train: Called with the module between the rounds of an iterative schedule; trains it in place.
+        repair: With data, refit by least squares the layers that lost inputs, so that they say what they said before.
         seed: Of random choices.
         progress: Who watches.
 
@@ -94,7 +96,7 @@ def prune(
         raise RecipeError(f"a one-shot schedule has one step, found steps={steps}", hint='use schedule="iterative"')
     chosen = importance or ("taylor" if data is not None and loss is not None else "group-norm")
     rounds = 1 if schedule == "one-shot" else (STEPS if steps is None else steps)
-    settings = PruneSettings(chosen, scope, round_to, max_ratio, _patterns(ignore), rounds, seed)
+    settings = PruneSettings(chosen, scope, round_to, max_ratio, _patterns(ignore), rounds, seed, repair)
     evidence = Evidence(*_walks(data), loss=loss, train=train)
     return prune_module(model, example, target, settings=settings, evidence=evidence, progress=progress)
 

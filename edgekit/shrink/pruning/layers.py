@@ -106,7 +106,7 @@ def size_of(module: nn.Module, axis: Axis) -> int:
     if side.startswith("dim"):
         tensor = tensor_of(module, path)
         assert tensor is not None  # the walk found it there
-        return tensor.shape[int(side.removeprefix("dim"))]
+        return int(tensor.shape[int(side.removeprefix("dim"))])
     layer = module.get_submodule(path)
     return int(getattr(layer, side.removeprefix(ATTRIBUTE))) if is_tensorless(axis) else axis_size(layer, side)
 

@@ -29,6 +29,7 @@ from edgekit.shrink.pruning.importance import Scores, score
 from edgekit.shrink.pruning.layers import Axis, axis_size, size_of
 from edgekit.shrink.pruning.plan import compare
 from edgekit.shrink.pruning.pruned import Pruned
+from edgekit.shrink.pruning.repair import repair
 from edgekit.shrink.pruning.search import Cost, Widths, ladder, reach
 from edgekit.shrink.pruning.settings import Evidence, PruneSettings
 from edgekit.shrink.pruning.target import Target, count
@@ -109,8 +110,11 @@ def prune_module(
             if step == 1:
                 findings = found.findings
                 widths = {group.name: (group.width, group.width) for group in found.groups}
-            _cut_to(work, example, found, goal, settings, target, kept)
+            before = _copy(work) if settings.repair and evidence.inputs is not None else None
+            axes = _cut_to(work, example, found, goal, settings, target, kept)
             if evidence.inputs is not None:
+                if before is not None:
+                    repair(work, before, axes, evidence.inputs)
                 reestimate_batchnorm(work, evidence.inputs())
             if evidence.train is not None and step < settings.steps:
                 evidence.train(work)
@@ -162,8 +166,8 @@ def _cut_to(
     settings: PruneSettings,
     target: Target,
     kept: dict[Axis, list[int]],
-) -> None:
-    """Cut `work` in place until the limit holds, and note in `kept` what stays."""
+) -> list[Axis]:
+    """Cut `work` in place until the limit holds, note in `kept` what stays; returns what was cut."""
     terms = parameter_terms(work) if limit.is_size else mac_terms(work, example)
     fixed = 0.0 if limit.is_size else count_macs(work, example) - amount(terms, lambda axis: 1.0)
     sizes = {axis: size_of(work, axis) for group in found.groups for axis in group.axes}
@@ -184,8 +188,9 @@ def _cut_to(
         cut(smaller, cuts_of(widths.units()))
         measured = count_parameters(smaller) if limit.is_size else count_macs(smaller, example)
         if measured <= limit.value:
-            _compose(kept, cut(work, cuts_of(widths.units())))
-            return
+            stays = cut(work, cuts_of(widths.units()))
+            _compose(kept, stays)
+            return list(stays)
         if not is_met:
             break
         asked -= measured - limit.value

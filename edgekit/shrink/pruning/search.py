@@ -175,7 +175,7 @@ def reach(widths: Widths, cost: Cost, limit: float, *, scope: str, per_cost: boo
 
 
 def _improve(widths: Widths, cost: Cost, limit: float, *, per_cost: bool) -> bool:
-    """Undo one step of one ladder and make up for it elsewhere, if that loses less importance; whether one was found."""
+    """Undo one step of one ladder and make up for it elsewhere, if that loses less; whether anything was found."""
     lost, best = widths.lost(), list(widths.taken)
     for index in range(len(widths.ladders)):
         if not widths.taken[index]:

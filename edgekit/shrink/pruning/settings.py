@@ -26,6 +26,7 @@ class PruneSettings:
         ignore: Shell patterns of module paths that keep their output channels.
         steps: Rounds of cutting, with training in between where a callback is given; 1 is one-shot.
         seed: Of the channels a layer is tried with.
+        repair: Refit the layers that lost inputs, where there is data.
     """
 
     importance: str = "group-norm"
@@ -35,6 +36,7 @@ class PruneSettings:
     ignore: tuple[str, ...] = ()
     steps: int = 1
     seed: int = 0
+    repair: bool = True
 
     def __post_init__(self) -> None:
         one_of("importance", self.importance, IMPORTANCES)
