@@ -11,18 +11,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import Tensor, nn
 
 from edgekit.errors import ModelLoadError, RecipeError
 from edgekit.load.factory import build_module
 from edgekit.shrink.pruning.importance import Loss
+from edgekit.shrink.pruning.latency_search import prune_to_latency
 from edgekit.shrink.pruning.pruned import Pruned
 from edgekit.shrink.pruning.pruner import prune_module
 from edgekit.shrink.pruning.saving import restore
 from edgekit.shrink.pruning.settings import Evidence, PruneSettings
 from edgekit.shrink.pruning.target import read_target
 from edgekit.shrink.pruning.tracing import Example
+from edgekit.training.int8_timing import Int8Timer
 from edgekit.types.progress import Progress
 from edgekit.types.strict_table import one_of
 
@@ -98,6 +101,13 @@ def prune(
     rounds = 1 if schedule == "one-shot" else (STEPS if steps is None else steps)
     settings = PruneSettings(chosen, scope, round_to, max_ratio, _patterns(ignore), rounds, seed, repair)
     evidence = Evidence(*_walks(data), loss=loss, train=train)
+    if target.kind == "latency":
+        inputs = None if evidence.inputs is None else evidence.inputs()
+        with TemporaryDirectory(prefix="edgekit-") as folder:
+            timer = Int8Timer(model, example, inputs, workdir=Path(folder), seed=seed)
+            return prune_to_latency(
+                model, example, target, settings=settings, evidence=evidence, measure=timer.ratio, progress=progress
+            )
     return prune_module(model, example, target, settings=settings, evidence=evidence, progress=progress)
 
 

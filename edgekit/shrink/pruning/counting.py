@@ -162,7 +162,7 @@ def _terms_with_tensors(path: str, layer: nn.Module) -> Iterator[tuple[Term, Ten
 def _positions(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> int:
     """How often one call uses each weight."""
     if isinstance(layer, _ConvTransposeNd):
-        return inputs[0].numel() // int(layer.in_channels)
+        return int(inputs[0].numel() // int(layer.in_channels))
     if isinstance(layer, _ConvNd):
         assert isinstance(output, Tensor)
         return output.numel() // int(layer.out_channels)

@@ -116,9 +116,9 @@ def partition(module: nn.Module, side: str) -> int:
     if is_grouped(module):
         return int(module.groups)  # type: ignore[arg-type]
     if isinstance(module, nn.GroupNorm):
-        return module.num_groups
+        return int(module.num_groups)
     if isinstance(module, nn.MultiheadAttention):
-        return module.num_heads
+        return int(module.num_heads)
     return 1
 
 

@@ -119,8 +119,8 @@ def prune_module(
             if evidence.train is not None and step < settings.steps:
                 evidence.train(work)
             stage.advance()
-    for name, (before, _) in widths.items():
-        widths[name] = before, axis_size(work.get_submodule(name), "out")
+    for name, (full, _) in widths.items():
+        widths[name] = full, axis_size(work.get_submodule(name), "out")
     plan = compare(model, work, kept)
     macs, parameters = count_macs(work, example), count_parameters(work)
     return Pruned(work, plan, target, macs, base_macs, parameters, base_parameters, widths, findings)

@@ -121,7 +121,7 @@ def _rows(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Inputs and outputs of every position, float64."""
     if isinstance(layer, nn.Conv2d):
         assert not isinstance(layer.padding, str)
-        patches = functional.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
+        patches = functional.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
         x, y = patches.transpose(1, 2).flatten(0, 1), y.flatten(2).transpose(1, 2).flatten(0, 1)
     else:
         x, y = x.flatten(0, -2), y.flatten(0, -2)
