@@ -65,7 +65,7 @@ class Int8Timer:
     def ratio(self, model: nn.Module) -> float:
         """Median time of the module's int8 file, as a share of the unpruned one's, measured in turns."""
         runs = {"unpruned": self._base, "pruned": self._file(model)}
-        return float(measure(runs, "unpruned", budget_seconds=SECONDS)["pruned"].ratio.value)
+        return float(measure(runs, "unpruned", budget_seconds=SECONDS)["pruned"].ratio.estimate)
 
     def _file(self, model: nn.Module) -> Callable[[], object]:
         """Quantize, write and open; returns one inference."""

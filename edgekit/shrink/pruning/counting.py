@@ -165,13 +165,13 @@ def _positions(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> 
         return int(inputs[0].numel() // int(layer.in_channels))
     if isinstance(layer, _ConvNd):
         assert isinstance(output, Tensor)
-        return output.numel() // int(layer.out_channels)
+        return int(output.numel() // int(layer.out_channels))
     if isinstance(layer, nn.Linear):
         return inputs[0].numel() // layer.in_features if inputs else 0
     if isinstance(layer, nn.RNNBase):
         first = inputs[0]
         values = first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
-        return int(values.numel()) // layer.input_size
+        return int(values.numel() // int(layer.input_size))
     if isinstance(layer, nn.MultiheadAttention) and inputs:
         return inputs[0].numel() // layer.embed_dim
     return 0

@@ -202,7 +202,9 @@ class FusedAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         batch, count, _ = tokens.shape
-        q, k, v = self.qkv(tokens).reshape(batch, count, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = (
+            self.qkv(tokens).reshape(batch, count, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        )
         mixed = functional.softmax(q @ k.transpose(-2, -1) * self.head_dim**-0.5, dim=-1) @ v
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, self.num_heads * self.head_dim))
 
