@@ -63,7 +63,8 @@ def _identity(graph: Graph, node: Node, found: BatchNormStatistics) -> Norm:
     variance = torch.from_numpy(np.array(found.variance, np.float32))
     mean, bias = torch.from_numpy(np.array(found.mean, np.float32)), torch.from_numpy(graph.constants[bias_of(node)])
     with torch.no_grad():
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         norm.running_mean.copy_(mean - bias)
         norm.running_var.copy_(variance)
         norm.weight.copy_(torch.sqrt(variance + norm.eps))

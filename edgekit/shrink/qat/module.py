@@ -33,11 +33,18 @@ from edgekit.shrink.quantization.quantize import Layout, lay_out
 from edgekit.shrink.synthesis.torch_executor import at_batch, last_uses
 from edgekit.shrink.synthesis.torch_operators import FUNCTIONS
 from edgekit.types.batchnorm import BatchNormStatistics
-from edgekit.types.finding import Finding
+from edgekit.types.decided import Decided
+from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph, Node
 from edgekit.types.qparams import RANGES
 
 LOW, HIGH = RANGES["int8"]
+FOUR_BITS = Finding(
+    "trained-for-4-bits",
+    "weights take the integers -7..7 only, and the files hold them as int8: they are not smaller, and as fast as int8",
+    Severity.NOTE,
+    hint="for small files see docs/int4.md, which keeps activations in float; hardware that packs int4 itself gains",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +172,18 @@ class QatModule(nn.Module):
         """What is frozen, from `load_state_dict`."""
         self._ranges_frozen, self._batchnorm_frozen = (bool(flag) for flag in state.tolist())
         self.train(self.training)
+
+    def decided(self) -> Decided:
+        """Everything that calibration would decide, for `edgekit.compress`.
+
+        Raises:
+            ShrinkError: Training diverged; see `finish`.
+        """
+        from edgekit.shrink.qat.finish import finish  # it is made from this module
+
+        outcome = f"{self.settings} for {int(self.steps)} training steps"
+        findings = (*self.findings, *((FOUR_BITS,) if self.settings.weight_bits == 4 else ()))
+        return Decided(self.name, finish(self), "quantization-aware training", outcome, findings)
 
     def float_constants(self) -> dict[str, Tensor]:
         """constant name -> float values now, BatchNorms folded; (C,) biases, weights in the graph's layout."""

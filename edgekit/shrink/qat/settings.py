@@ -53,6 +53,12 @@ class QatSettings:
         if self.observe_steps is not None and self.observe_steps < 0:
             raise RecipeError(f"observe_steps must be at least 0, found {self.observe_steps}")
 
+    def __str__(self) -> str:
+        """For the report: weights, scales and BatchNorm in a few words."""
+        weights = f"{self.weight_bits}-bit weights with a scale per {'channel' if self.per_channel else 'tensor'}"
+        scales = "learned scales" if self.learn_scales else "scales that follow the values"
+        return f"{weights}, {scales}, {self.batchnorm} BatchNorm"
+
     @property
     def limit(self) -> int:
         """Largest integer of a weight."""
