@@ -263,7 +263,8 @@ class QatModule(nn.Module):
                     found[name] = held[name]
             for name in self._last_use.get(index, ()):
                 held.pop(name, None)
-        self._advance(seen)
+        if self.training and torch.is_grad_enabled():
+            self._advance(seen)
         return found
 
     def _compute(self, node: Node, held: Mapping[str, Tensor], batch: int, constants: Rounded) -> tuple[Tensor, ...]:
@@ -294,10 +295,9 @@ class QatModule(nn.Module):
     def _advance(self, seen: Mapping[str, Tensor]) -> None:
         """After a step: ranges move, and are frozen when their time is over."""
         self.ranges.follow(seen, self.settings.momentum)
-        if self.training and torch.is_grad_enabled():
-            self.steps += 1
-            if self.settings.observe_steps is not None and int(self.steps) >= self.settings.observe_steps:
-                self._ranges_frozen = True
+        self.steps += 1
+        if self.settings.observe_steps is not None and int(self.steps) >= self.settings.observe_steps:
+            self._ranges_frozen = True
 
     def _find_moved(self) -> frozenset[str]:
         chosen = self.ranges.choose({})
