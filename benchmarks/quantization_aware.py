@@ -1,6 +1,6 @@
 """How much of what coarse weights lose does training win back? ResNet-20 on CIFAR-10, a few hundred steps.
 
-    python -m benchmarks.quantization_aware [--steps 160] [--seeds 3]
+    python -m benchmarks.quantization_aware [--steps 240] [--seeds 3]
 
 The float net teaches (Hinton et al. 2015): no label is used. Training sees the 2000 training images alone, scores are
 of the 5000 test images. Post-training quantization is that of edgekit's quantizer with bias correction, on the same
@@ -26,11 +26,14 @@ from torch.nn import functional
 from benchmarks import table
 from benchmarks.nets import data, training
 from benchmarks.nets.resnet20 import pretrained
+from edgekit.shrink.qat.module import QatModule
 
 NET = "cifar_resnet20_jpegft"
 CALIBRATION = 200
 VARIANTS = 3
 BATCH, TEMPERATURE = 50, 2.0
+FROZEN_FROM = 0.7
+"""Share of the steps after which activation ranges keep still."""
 SETTINGS: dict[str, dict[str, object]] = {
     "4-bit weights, per channel": {"weight_bits": 4},
     "4-bit weights, per tensor": {"weight_bits": 4, "per_channel": False},
@@ -66,8 +69,8 @@ def prepare_lessons(teacher: nn.Module) -> Lessons:
     return Lessons(inputs, answers, images[chosen])
 
 
-def train(module: nn.Module, lessons: Lessons, *, steps: int, rate: float, seed: int) -> float:
-    """A plain loop: Adam, cosine, the teacher's answers; returns seconds a step."""
+def train(module: QatModule, lessons: Lessons, *, steps: int, rate: float, seed: int) -> float:
+    """A plain loop: Adam, cosine, the teacher's answers, ranges frozen in the end; returns seconds a step."""
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     generator = torch.Generator().manual_seed(seed)
@@ -75,7 +78,9 @@ def train(module: nn.Module, lessons: Lessons, *, steps: int, rate: float, seed:
     order = torch.randint(len(lessons.inputs), (steps, BATCH), generator=generator)
     module.train()
     start = time.perf_counter()
-    for chosen in order:
+    for step, chosen in enumerate(order):
+        if step == int(FROZEN_FROM * steps):
+            module.freeze_ranges()
         answer = functional.log_softmax(module(lessons.inputs[chosen]) / TEMPERATURE, dim=1)
         loss = functional.kl_div(answer, target[chosen], reduction="batchmean", log_target=True)
         optimizer.zero_grad()
@@ -147,7 +152,7 @@ def quantize_plainly(lessons: Lessons, settings: dict[str, object]) -> float:
 def main() -> None:
     """Score, train, score again, keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=160, help="training steps of each run")
+    parser.add_argument("--steps", type=int, default=240, help="training steps of each run")
     parser.add_argument("--rate", type=float, default=3e-4, help="first learning rate of Adam")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting")
     parser.add_argument("--scored", type=int, default=1000, help="test images the files are run on")
@@ -167,7 +172,13 @@ def main() -> None:
         print(f"{name}: PTQ {plain:.2f}", file=sys.stderr, flush=True)
         runs = []
         for seed in range(asked.seeds if name in TRAINED else 0):
-            module = prepare_qat(teacher, lessons.calibration, samples=CALIBRATION, **settings)  # type: ignore[arg-type]
+            module = prepare_qat(
+                teacher,
+                lessons.calibration,
+                samples=CALIBRATION,
+                learn_scales=True,
+                **settings,  # type: ignore[arg-type]
+            )
             seconds = train(module, lessons, steps=asked.steps, rate=asked.rate, seed=seed)
             top1 = score(module)
             files = score_files(finish_qat(module), asked.scored)
@@ -180,6 +191,7 @@ def main() -> None:
         "net": NET,
         "steps": asked.steps,
         "rate": asked.rate,
+        "batch": BATCH,
         "scored_by_files": asked.scored,
         "float": exact,
         "settings": found,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ from edgekit.simplify.simplification import simplify
 from edgekit.types.graph import Graph, QuantizedGraph
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
+from edgekit.types.sample_set import SampleSet
 from edgekit.types.spec import TensorSpec
 
 
@@ -97,30 +99,66 @@ def prepare_qat(
         range=range,
         observe_steps=observe_steps,
     )
-    watcher = progress or Silent()
     specs = tuple(inputs)
     if not specs and isinstance(model, nn.Module):
         specs, data = inputs_from_data(model, data)
+    source = _source(
+        model,
+        _Data(data, preprocessing, samples, seed),
+        specs=specs,
+        factory=factory,
+        trust_pickle=trust_pickle,
+        settings=settings,
+        progress=progress or Silent(),
+    )
+    return QatModule(source, settings)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Inputs as they were handed over, and how to open them."""
+
+    given: object
+    preprocessing: Preprocessing | str | None
+    limit: int
+    seed: int
+
+    def open(self, graph: Graph, workdir: Path) -> SampleSet:
+        borders, spec = tuple(graph.spec(name) for name in graph.inputs), self.preprocessing
+        prepared = parse_preprocessing(spec, borders[0]) if isinstance(spec, str) else spec
+        return open_samples(
+            self.given, inputs=borders, workdir=workdir, preprocessing=prepared, limit=self.limit, seed=self.seed
+        )
+
+
+def _source(
+    model: object,
+    data: _Data,
+    *,
+    specs: Sequence[TensorSpec],
+    factory: str | None,
+    trust_pickle: bool,
+    settings: QatSettings,
+    progress: Progress,
+) -> QatSource:
+    """Load, simplify and observe, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="edgekit-qat-") as folder:
         work = Path(folder)
-        with watcher.stage("load"):
+        with progress.stage("load"):
             loaded = open_model(model, workdir=work, inputs=specs, factory=factory, trust_pickle=trust_pickle)
-        with watcher.stage("simplify"):
+        with progress.stage("simplify"):
             simplified = simplify(loaded.path, name=loaded.name)
         graph = simplified.graph
         refuse_not_finite(graph)
         refuse_unmatched(graph, settings.float_modules)
-        borders = tuple(graph.spec(name) for name in graph.inputs)
-        given = parse_preprocessing(preprocessing, borders[0]) if isinstance(preprocessing, str) else preprocessing
-        found = open_samples(data, inputs=borders, workdir=work, preprocessing=given, limit=samples, seed=seed)
+        found = data.open(graph, work)
         float_artifact(graph, work / "float.onnx", metadata={})
-        with watcher.stage("calibrate", found.count) as stage:
+        with progress.stage("calibrate", found.count) as stage:
             session = open_onnx(work / "float.onnx", taps=observed_values(graph))
             histograms = observe(session, graph, found, advance=stage.advance)
     signature = _signature(model, specs, graph) if isinstance(model, nn.Module) else None
     findings = (*loaded.findings, *simplified.findings)
-    source = QatSource(graph, histograms, simplified.batchnorms, signature, loaded.name, findings)
-    return QatModule(source, settings)
+    return QatSource(graph, histograms, simplified.batchnorms, signature, loaded.name, findings)
 
 
 def finish_qat(module: QatModule) -> QuantizedGraph:

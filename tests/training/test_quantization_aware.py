@@ -99,10 +99,10 @@ def test_training_in_a_plain_loop_then_files(tmp_path):
     step = float(result.quantized.qparams[qat.layout.graph.outputs[0]].scale)
     expected = qat(data[:4]).detach().numpy()
     for format, opener in (("onnx-int8", open_onnx), ("tflite-int8", open_tflite)):
-        session = opener(result.paths[format])
+        session = opener(result.files[format])
         found = np.concatenate([session.run({"input": row[None].numpy()})["output"] for row in data[:4]])
         assert np.abs(found - expected).max() <= 2.001 * step
-    exact = open_onnx(result.paths["onnx-fp32"]).run({"input": data[:1].numpy()})["output"]
+    exact = open_onnx(result.files["onnx-fp32"]).run({"input": data[:1].numpy()})["output"]
     assert np.abs(exact - module(data[:1]).detach().numpy()).max() > 1e-4  # the trained float net, not the first one
 
 

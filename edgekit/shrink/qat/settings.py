@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit.errors import RecipeError
+from edgekit.shrink.quantization.ranges import METHODS
 from edgekit.types.plan import Plan
 from edgekit.types.qparams import WEIGHT_LIMIT
 
@@ -48,6 +49,8 @@ class QatSettings:
             raise RecipeError(f"weight_bits must be 4 or 8, found {self.weight_bits}")
         if self.batchnorm not in ("frozen", "live"):
             raise RecipeError(f"batchnorm must be frozen or live, found '{self.batchnorm}'")
+        if self.range not in METHODS:
+            raise RecipeError(f"range must be one of {', '.join(METHODS)}, found '{self.range}'")
         if not 0.0 < self.momentum <= 1.0:
             raise RecipeError(f"momentum must be above 0 and at most 1, found {self.momentum}")
         if self.observe_steps is not None and self.observe_steps < 0:

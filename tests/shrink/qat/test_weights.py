@@ -95,7 +95,11 @@ def test_a_bias_is_a_multiple_of_its_step_and_its_gradient_passes():
     assert bias.grad.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("field", [{"weight_bits": 5}, {"batchnorm": "gone"}, {"momentum": 0.0}, {"observe_steps": -1}])
+@pytest.mark.parametrize(
+    "field",
+    [{"weight_bits": 5}, {"batchnorm": "gone"}, {"momentum": 0.0}, {"observe_steps": -1}, {"range": "widest"}],
+    ids=str,
+)
 def test_settings_that_cannot_be_are_refused(field):
     with pytest.raises(ValueError, match=next(iter(field))):
         QatSettings(**field)
