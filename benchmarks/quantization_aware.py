@@ -153,7 +153,7 @@ def main() -> None:
     """Score, train, score again, keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=240, help="training steps of each run")
-    parser.add_argument("--rate", type=float, default=3e-4, help="first learning rate of Adam")
+    parser.add_argument("--rate", type=float, default=2e-4, help="first learning rate of Adam")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting")
     parser.add_argument("--scored", type=int, default=1000, help="test images the files are run on")
     asked = parser.parse_args()

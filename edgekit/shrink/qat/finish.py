@@ -29,7 +29,7 @@ def finish(module: QatModule) -> QuantizedGraph:
         ShrinkError: Weights or values are no numbers any more; the layers are named.
     """
     refuse_diverged(module)
-    tensors = module.float_constants()
+    tensors = module.rounding.float_constants()
     constants = {name: _array(tensor) for name, tensor in tensors.items()}
     layout = module.layout.with_constants(constants)
     plan = replace(module.plan, ranges=module.ranges.ranges())
@@ -63,10 +63,10 @@ def refuse_diverged(module: QatModule) -> None:
 
 def _learned(module: QatModule, tensors: Mapping[str, Tensor], constants: Mapping[str, Array]) -> dict[str, Weight]:
     """Weights at the scales that were learned, as far as kernels can live with them."""
-    table = module.ranges.table(module.weight_peaks(tensors))
+    table = module.ranges.table(module.rounding.peaks(tensors))
     weights = {}
     for spec in module.specs:
-        scale = _array(module.weight_scale(spec, tensors, table))
+        scale = _array(module.rounding.scale(spec, tensors, table))
         params = QParams(scale, np.zeros(scale.shape, np.int32), axis=spec.axis)
         weights[spec.name] = Weight(params, round_weight(constants[spec.name], params, limit=spec.limit))
     return weights

@@ -6,7 +6,6 @@ rounded, the same ties. In every step weights and biases are rounded as the quan
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,17 +14,14 @@ from torch import Tensor, nn
 
 from edgekit.errors import ShrinkError
 from edgekit.shrink.qat.activations import ActivationRanges, Table, moves_integers
-from edgekit.shrink.qat.batchnorm import bias_of, factor_of, folded_bias, normalised, restore, scaled
-from edgekit.shrink.qat.fake_quantization import fake_quantize, round_bias
+from edgekit.shrink.qat.batchnorm import bias_of, normalised, restore
+from edgekit.shrink.qat.fake_quantization import fake_quantize
 from edgekit.shrink.qat.parameters import ParameterTree
+from edgekit.shrink.qat.rounding import ConstantRounding, Rounded
 from edgekit.shrink.qat.settings import QatSettings
 from edgekit.shrink.qat.signature import Signature, refuse_unfit
 from edgekit.shrink.qat.weights import (
     WeightSpec,
-    bias_and_multiplier_floor,
-    least_scale,
-    peak_scale,
-    settled,
     weight_specs,
 )
 from edgekit.shrink.quantization.histogram import Histogram
@@ -68,19 +64,6 @@ class QatSource:
     findings: tuple[Finding, ...] = field(default=())
 
 
-@dataclass(frozen=True, eq=False)
-class Rounded:
-    """The constants of one forward pass.
-
-    Attributes:
-        tensors: constant name -> what the nodes compute with.
-        factors: weight name -> factor that its node's result is divided by before its BatchNorm normalises the batch.
-    """
-
-    tensors: dict[str, Tensor]
-    factors: dict[str, Tensor]
-
-
 class QatModule(nn.Module):
     """A graph that rounds as its int8 files will; trained in any loop, finished by `finish`.
 
@@ -92,6 +75,7 @@ class QatModule(nn.Module):
         ranges: Ranges of the activations.
         settings: What was asked for.
         layout: The float graph to be int8.
+        rounding: What rounds the constants.
         steps: Forward passes in training mode so far.
     """
 
@@ -120,13 +104,14 @@ class QatModule(nn.Module):
         self._norms = restore(graph, self.net, self.specs, source.batchnorms) if is_live else {}
         for name in self._norms:
             _remove_bias(self.net, bias_of(self._spec(name).readers[0]))
+        self.rounding = ConstantRounding(self.net, self.specs, self._norms)
         self.ranges = ActivationRanges(self.layout, source.histograms, self.plan, learned=settings.learn_scales)
         self._moved = self._find_moved()
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self._last_use = last_uses(graph.nodes)
         self._ranges_frozen, self._batchnorm_frozen = settings.observe_steps == 0, False
         if settings.learn_scales:
-            self._add_weight_scales()
+            self.rounding.learn_scales()
 
     def forward(self, *args: object, **kwargs: object) -> object:
         """Run once, rounding everything that will be integers.
@@ -185,71 +170,11 @@ class QatModule(nn.Module):
         findings = (*self.findings, *((FOUR_BITS,) if self.settings.weight_bits == 4 else ()))
         return Decided(self.name, finish(self), "quantization-aware training", outcome, findings)
 
-    def float_constants(self) -> dict[str, Tensor]:
-        """constant name -> float values now, BatchNorms folded; (C,) biases, weights in the graph's layout."""
-        tensors = dict(self.net.tensors())
-        for name, norm in self._norms.items():
-            node, factor = self._spec(name).readers[0], factor_of(norm)
-            tensors[name] = scaled(node, tensors[name], factor)
-            tensors[bias_of(node)] = folded_bias(norm, factor)
-        return tensors
-
-    def weight_peaks(self, tensors: Mapping[str, Tensor]) -> dict[str, float]:
-        """weight name -> largest magnitude, in one transfer from the device."""
-        with torch.no_grad():
-            peaks = torch.stack([tensors[spec.name].abs().max() for spec in self.specs]).tolist()
-        return {spec.name: peak for spec, peak in zip(self.specs, peaks, strict=True)}
-
-    def weight_scale(self, spec: WeightSpec, tensors: Mapping[str, Tensor], table: Table) -> Tensor:
-        """Scale of one weight now, float32 (C,) or (); with a gradient where it is learned."""
-        weight = tensors[spec.name]
-        with torch.no_grad():
-            least = least_scale(spec, weight, self._floor(spec, tensors, table) if spec.is_linear else None)
-            peak = peak_scale(spec, weight)
-        if not self.settings.learn_scales:
-            return settled(spec, peak, least)
-        return settled(spec, self._learned_weight_scale(spec), least)
-
-    def _floor(self, spec: WeightSpec, tensors: Mapping[str, Tensor], table: Table) -> Tensor:
-        floors = [
-            bias_and_multiplier_floor(
-                tensors[bias_of(node)] if bias_of(node) else None,
-                table.scales[node.inputs[0]],
-                table.scales.get(node.outputs[0]),
-            )
-            for node in spec.readers
-        ]
-        return functools.reduce(torch.maximum, floors)
-
-    def _rounded(self, table: Table, tensors: dict[str, Tensor]) -> Rounded:
-        """All constants as they are computed with."""
-        rounded, factors = dict(tensors), dict[str, Tensor]()
-        for spec in self.specs:
-            scale = self.weight_scale(spec, tensors, table)
-            weight, zero = tensors[spec.name], scale.new_zeros(())
-            slope = (weight.numel() / max(scale.numel(), 1) * spec.limit) ** -0.5
-            spread = spec.spread(scale, weight.ndim)
-            rounded[spec.name] = fake_quantize(weight, spread, zero, -spec.limit, spec.limit, slope)
-            norm = self._norms.get(spec.name)
-            if norm is not None and norm.training:
-                factors[spec.name] = factor_of(norm)
-                continue
-            for node in spec.readers if spec.is_linear else ():
-                if bias_of(node):
-                    step = (table.scales[node.inputs[0]] * scale).detach()
-                    rounded[bias_of(node)] = round_bias(tensors[bias_of(node)], step)
-        for name in table.qparams:
-            if name in tensors:
-                rounded[name] = torch.fake_quantize_per_tensor_affine(
-                    tensors[name], table.scales[name], table.zeros[name], LOW, HIGH
-                )
-        return Rounded(rounded, factors)
-
     def _run(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         graph, follows = self.layout.graph, self._follows()
-        tensors = self.float_constants()
-        table = self.ranges.table(self.weight_peaks(tensors))
-        constants = self._rounded(table, tensors)
+        tensors = self.rounding.float_constants()
+        table = self.ranges.table(self.rounding.peaks(tensors))
+        constants = self.rounding.rounded(table, tensors)
         seen: dict[str, Tensor] = {}
         held: dict[str, Tensor] = dict(constants.tensors)
         for name, value in feeds.items():
@@ -306,20 +231,6 @@ class QatModule(nn.Module):
 
     def _spec(self, weight: str) -> WeightSpec:
         return next(spec for spec in self.specs if spec.name == weight)
-
-    def _add_weight_scales(self) -> None:
-        """Scales as parameters beside their weights: logarithms over the first scale, which is a buffer."""
-        tensors = {name: tensor.detach() for name, tensor in self.float_constants().items()}
-        for spec in self.specs:
-            place, branch = self.net.places[spec.name], self.net.branch(spec.name)
-            first = peak_scale(spec, tensors[spec.name]).clamp_min(1e-10)
-            branch.register_buffer(f"{place.attribute}_first_scale", first)
-            branch.register_parameter(f"{place.attribute}_log_scale", nn.Parameter(torch.zeros_like(first)))
-
-    def _learned_weight_scale(self, spec: WeightSpec) -> Tensor:
-        place, branch = self.net.places[spec.name], self.net.branch(spec.name)
-        logarithm = branch.get_parameter(f"{place.attribute}_log_scale")
-        return branch.get_buffer(f"{place.attribute}_first_scale") * torch.exp(logarithm)
 
 
 def _remove_bias(tree: ParameterTree, name: str) -> None:
