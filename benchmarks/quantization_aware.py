@@ -10,11 +10,14 @@ calibration images. Recovered is (trained - PTQ) / (float - PTQ), in points of t
 from __future__ import annotations
 
 import argparse
+import functools
 import math
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +33,7 @@ from edgekit.shrink.qat.module import QatModule
 
 NET = "cifar_resnet20_jpegft"
 CALIBRATION = 200
-VARIANTS = 3
+VARIANTS = 5
 BATCH, TEMPERATURE = 50, 2.0
 FROZEN_FROM = 0.7
 """Share of the steps after which activation ranges keep still."""
@@ -58,11 +61,13 @@ class Lessons:
     calibration: Tensor
 
 
-def prepare_lessons(teacher: nn.Module) -> Lessons:
+@functools.cache
+def prepare_lessons() -> Lessons:
     """Augment the training images once and ask the teacher once, for all runs."""
+    teacher = pretrained(NET)
     images = torch.from_numpy(data.cifar_train().inputs)
     torch.manual_seed(0)
-    inputs = torch.cat([training.flip_and_shift(images) for _ in range(VARIANTS)])
+    inputs = torch.cat([training.mixed(images) for _ in range(VARIANTS)])
     with torch.no_grad():
         answers = torch.cat([teacher(batch) for batch in inputs.split(200)])
     chosen = np.linspace(0, len(images) - 1, CALIBRATION).round().astype(int)
@@ -122,6 +127,26 @@ def score_files(quantized: object, count: int) -> dict[str, float]:
     return {**right, "agreement": 100 * float((answers["onnx-int8"] == answers["tflite-int8"]).mean())}
 
 
+def run(wanted: tuple[str, int], *, asked: argparse.Namespace) -> dict[str, object]:
+    """Train one setting with one seed, score the module and its files."""
+    from edgekit.training.quantization_aware import finish_qat, prepare_qat
+
+    torch.set_num_threads(1)
+    (name, seed), lessons = wanted, prepare_lessons()
+    module = prepare_qat(
+        pretrained(NET),
+        lessons.calibration,
+        samples=CALIBRATION,
+        learn_scales=True,
+        **SETTINGS[name],  # type: ignore[arg-type]
+    )
+    seconds = train(module, lessons, steps=asked.steps, rate=asked.rate, seed=seed)
+    top1 = score(module)
+    files = score_files(finish_qat(module), asked.scored)
+    print(f"{name}, seed {seed}: {top1:.2f}, {files}, {seconds:.2f} s/step", file=sys.stderr, flush=True)
+    return {"top1": top1, "files": files, "seconds_per_step": seconds}
+
+
 def quantize_plainly(lessons: Lessons, settings: dict[str, object]) -> float:
     """Top-1 after post-training quantization with the same settings, bias correction on."""
     from edgekit.emit.exporter import float_artifact
@@ -156,35 +181,22 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-4, help="first learning rate of Adam")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting")
     parser.add_argument("--scored", type=int, default=1000, help="test images the files are run on")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
     asked = parser.parse_args()
     if not data.available():
         sys.exit("the labelled data of ../shared/data is not here; this benchmark needs it")
     from edgekit.check.machine import describe_machine
-    from edgekit.training.quantization_aware import finish_qat, prepare_qat
 
     torch.set_num_threads(1)
-    teacher = pretrained(NET)
-    lessons, exact = prepare_lessons(teacher), score(teacher)
+    lessons, exact = prepare_lessons(), score(pretrained(NET))
     print(f"float {exact:.2f}", file=sys.stderr, flush=True)
+    wanted = [(name, seed) for seed in range(asked.seeds) for name in TRAINED]
+    with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        runs = list(pool.map(functools.partial(run, asked=asked), wanted))
     found: dict[str, dict[str, object]] = {}
     for name, settings in SETTINGS.items():
-        plain = quantize_plainly(lessons, settings)
-        print(f"{name}: PTQ {plain:.2f}", file=sys.stderr, flush=True)
-        runs = []
-        for seed in range(asked.seeds if name in TRAINED else 0):
-            module = prepare_qat(
-                teacher,
-                lessons.calibration,
-                samples=CALIBRATION,
-                learn_scales=True,
-                **settings,  # type: ignore[arg-type]
-            )
-            seconds = train(module, lessons, steps=asked.steps, rate=asked.rate, seed=seed)
-            top1 = score(module)
-            files = score_files(finish_qat(module), asked.scored)
-            runs.append({"top1": top1, "files": files, "seconds_per_step": seconds})
-            print(f"{name}, seed {seed}: {top1:.2f}, {files}, {seconds:.2f} s/step", file=sys.stderr, flush=True)
-        found[name] = {"ptq": plain, "runs": runs}
+        trained = [one for (label, _), one in zip(wanted, runs, strict=True) if label == name]
+        found[name] = {"ptq": quantize_plainly(lessons, settings), "runs": trained}
     machine = describe_machine()
     kept = {
         "machine": {"cpu": machine.cpu, "isa": list(machine.isa), "runtimes": machine.runtimes},

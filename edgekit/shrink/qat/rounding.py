@@ -9,13 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgekit.shrink.qat.activations import Table
+from edgekit.shrink.qat.activations import SPEED, Table
 from edgekit.shrink.qat.batchnorm import Norm, bias_of, factor_of, folded_bias, scaled
 from edgekit.shrink.qat.fake_quantization import fake_quantize, round_bias
 from edgekit.shrink.qat.parameters import ParameterTree
-from edgekit.shrink.qat.weights import WeightSpec, bias_and_multiplier_floor, least_scale, peak_scale, settled
+from edgekit.shrink.qat.weights import (
+    WeightSpec,
+    bias_and_multiplier_floor,
+    least_error,
+    least_scale,
+    peak_scale,
+    settled,
+)
 from edgekit.types.graph import Node
-from edgekit.types.qparams import RANGES
+from edgekit.types.qparams import RANGES, WEIGHT_LIMIT
 
 LOW, HIGH = RANGES["int8"]
 
@@ -108,19 +115,23 @@ class ConstantRounding:
         return Rounded(rounded, factors)
 
     def learn_scales(self) -> None:
-        """Make scales parameters beside their weights: logarithms over the first scale, which is a buffer."""
+        """Make scales parameters beside their weights: logarithms over the first scale, which is a buffer.
+
+        8 bits begin with the whole range, as calibration does; 4 bits where the squared error is least.
+        """
         self._learns = True
         tensors = {name: tensor.detach() for name, tensor in self.float_constants().items()}
         for spec in self._specs:
             place, branch = self._tree.places[spec.name], self._tree.branch(spec.name)
             first = peak_scale(spec, tensors[spec.name]).clamp_min(1e-10)
             branch.register_buffer(f"{place.attribute}_first_scale", first)
-            branch.register_parameter(f"{place.attribute}_log_scale", nn.Parameter(torch.zeros_like(first)))
+            start = torch.zeros_like(first) if spec.limit == WEIGHT_LIMIT else least_error(spec, tensors[spec.name])
+            branch.register_parameter(f"{place.attribute}_log_scale", nn.Parameter(start / SPEED))
 
     def _learned(self, spec: WeightSpec) -> Tensor:
         place, branch = self._tree.places[spec.name], self._tree.branch(spec.name)
         logarithm = branch.get_parameter(f"{place.attribute}_log_scale")
-        return branch.get_buffer(f"{place.attribute}_first_scale") * torch.exp(logarithm)
+        return branch.get_buffer(f"{place.attribute}_first_scale") * torch.exp(SPEED * logarithm)
 
     def _node(self, weight: str) -> Node:
         return next(spec.readers[0] for spec in self._specs if spec.name == weight)

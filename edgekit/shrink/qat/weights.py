@@ -18,6 +18,9 @@ from edgekit.types.graph import Node
 from edgekit.types.operators import Role, role
 from edgekit.types.plan import Plan
 
+SMALLEST_SHARE = 0.3
+"""Least share of the largest magnitude that a first 4-bit scale reaches."""
+
 
 @dataclass(frozen=True, eq=False)
 class WeightSpec:
@@ -96,6 +99,19 @@ def settled(spec: WeightSpec, wanted: Tensor, least: Tensor) -> Tensor:
     """The scale in use: `wanted` where it is allowed; float32 (C,), or () where one serves the whole tensor."""
     scale = torch.maximum(wanted.double(), least).float()
     return scale.max() if spec.axis is None else scale
+
+
+def least_error(spec: WeightSpec, weight: Tensor) -> Tensor:
+    """Logarithm of the share of `peak_scale` at which rounding and clipping make the least squared error; its shape."""
+    rows = weight.reshape(1, -1) if spec.axis is None else weight.movedim(spec.axis, 0).flatten(1)
+    peak = peak_scale(spec, weight).clamp_min(SMALLEST_SCALE)
+    shares = torch.linspace(1.0, SMALLEST_SHARE, 36, device=weight.device)
+    errors = []
+    for share in shares:
+        scale = (peak * share).unsqueeze(1)
+        steps = (rows / scale).round().clamp(-spec.limit, spec.limit)
+        errors.append((steps * scale - rows).square().sum(1))
+    return torch.log(shares[torch.stack(errors).argmin(0)])
 
 
 def largest_pair(spec: WeightSpec, weight: Tensor) -> Tensor:
