@@ -15,7 +15,7 @@ from edgekit.shrink.quantization.observe import observe, observed_values
 from edgekit.simplify.simplification import simplify
 from edgekit.testing.nets.table import NETS, build, sample_inputs
 
-CALIBRATION, HELD_BACK = 16, 4
+CALIBRATION, HELD_BACK = 8, 2
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def outputs_of(qat, sample):
     return {name: tensor.detach().numpy() for name, tensor in zip(qat.layout.graph.outputs, results, strict=True)}
 
 
-def take_steps(qat, samples, *, count=3, rate=1e-3, seed=0):
+def take_steps(qat, samples, *, count=2, rate=1e-3, seed=0):
     """A few steps of SGD towards random targets: weights, biases, ranges and scales all move."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(qat.parameters(), lr=rate)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgekit.shrink.qat.fake_quantization import fake_quantize, round_bias
 from edgekit.shrink.qat.settings import QatSettings
-from edgekit.shrink.qat.weights import least_scale, peak_scale, settled, weight_specs
+from edgekit.shrink.qat.weights import least_error, least_scale, peak_scale, settled, weight_specs
 from edgekit.shrink.quantization.quantize import Layout
 from edgekit.shrink.quantization.ties import tie
 from edgekit.shrink.quantization.weights import choose_weight, round_weight
@@ -103,3 +103,18 @@ def test_a_bias_is_a_multiple_of_its_step_and_its_gradient_passes():
 def test_settings_that_cannot_be_are_refused(field):
     with pytest.raises(ValueError, match=next(iter(field))):
         QatSettings(**field)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_first_4_bit_scale_makes_no_more_error_than_the_whole_range(seed):
+    rng = np.random.default_rng(seed)
+    weight = torch.from_numpy((rng.standard_t(3, (4, 3, 3, 3))).astype(np.float32))
+    (spec,) = weight_specs(layout_of("dense", weight.numpy()), QatSettings(weight_bits=4).plan())
+    peak = peak_scale(spec, weight)
+
+    def error(scale):
+        spread = spec.spread(scale, weight.ndim)
+        rounded = fake_quantize(weight, spread, torch.zeros(()), -spec.limit, spec.limit)
+        return (rounded - weight).square().sum((1, 2, 3))
+
+    assert (error(peak * torch.exp(least_error(spec, weight))) <= error(peak) * (1 + 1e-5)).all()
