@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.budget import judge
-from edgekit.calibration.elsewhere import without_import
+from edgekit.calibration.opening import open_simplified
 from edgekit.check.accuracy import Metric
 from edgekit.emit.support import writable_formats
-from edgekit.load.checkpoint import open_model
 from edgekit.report.files import write_reports
 from edgekit.request import refuse_overwriting, settle, wanted_formats
 from edgekit.run import Run
-from edgekit.simplify.simplification import simplify
 from edgekit.stages import Stages
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.progress import Progress, Silent
@@ -44,7 +42,8 @@ def compress(
     """Make int8 ONNX and int8 TFLite files from a trained model, check them on their runtimes, and report.
 
     Args:
-        model: A torch `nn.Module`, or the path of a torch.export program, TorchScript, state dict or ONNX file.
+        model: A torch `nn.Module`, or the path of a torch.export program, TorchScript, state dict or ONNX file. A
+            QatModule keeps the scales it was trained with; all data then serves the check.
         calibration: Unlabelled inputs: a folder of images, `.npz`, `.npy`, "module:function", or in Python any array,
             iterable of batches or DataLoader. None synthesizes inputs from BatchNorm statistics.
         inputs: Names and shapes, where neither the model nor the first batch of calibration data tells.
@@ -87,19 +86,17 @@ def compress(
 
             trained = train_as_asked(request, target, space.scratch, trust_pickle=trust_pickle, progress=stages)
             request = trained.request
-        with stages.stage("load"):
-            loaded = open_model(
-                request.model,
-                workdir=space.scratch,
-                inputs=request.inputs,
-                factory=request.factory,
-                trust_pickle=trust_pickle,
-            )
+        simplified, loaded = open_simplified(
+            request.model,
+            workdir=space.scratch,
+            inputs=request.inputs,
+            factory=request.factory,
+            trust_pickle=trust_pickle,
+            progress=stages,
+        )
         if trained is not None:
-            loaded = dataclasses.replace(loaded, name=trained.name, digest=trained.digest)
-        with stages.stage("simplify"):
-            simplified, loaded = without_import(simplify(loaded.path, name=loaded.name), loaded)
-            formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
+            simplified, loaded = trained.named(simplified, loaded)
+        formats, notes = writable_formats(simplified.graph, wanted_formats(request.recipe))
         run = Run(request, space, stages, loaded)
         data = run.open_data(simplified.graph)
         run.refuse_unsuited(simplified, data)

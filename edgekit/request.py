@@ -12,6 +12,7 @@ from edgekit.check.accuracy import Metric
 from edgekit.errors import RecipeError
 from edgekit.targets.variants import formats_of
 from edgekit.types.artifact import FORMATS, Format, with_int4_weights
+from edgekit.types.decided import DecidedModel
 from edgekit.types.notation import write_preprocessing
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.recipe import FILES, Recipe
@@ -67,7 +68,7 @@ def settle(
     evaluation = recipe.evaluation.data or None if evaluation is None else evaluation
     metric = recipe.evaluation.metric or None if metric is None else metric
     specs = tuple(inputs) or recipe.model.specs()
-    if not specs and not isinstance(model, str | os.PathLike):
+    if not isinstance(model, DecidedModel) and not specs and not isinstance(model, str | os.PathLike):
         specs, calibration = _inputs_from_data(model, calibration)
     factory = factory or recipe.model.factory or None
     preprocessing = preprocessing or recipe.calibration.preprocessing or None

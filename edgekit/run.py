@@ -100,7 +100,7 @@ class Run:
                 for, and there is neither data to quantize their files with nor anything to synthesize it from.
         """
         settings, names = self.request.recipe.quantize, ", ".join(self.request.recipe.emit.targets)
-        if self.loaded.imported is not None:
+        if self.loaded.imported is not None or self.loaded.decided is not None:
             asked = {
                 "quantize.weight_bits = 4": settings.weight_bits == 4,
                 "quantize.weight_only": settings.weight_only,
@@ -109,8 +109,9 @@ class Run:
             }
             unsuited = [name for name, is_asked in asked.items() if is_asked]
             if unsuited:
+                how = "was trained with scales of its own" if self.loaded.decided else "is quantized already"
                 raise RecipeError(
-                    f"{unsuited[0]} asks for other scales, and the model is quantized already: its own are kept",
+                    f"{unsuited[0]} asks for other scales, and the model {how}: those are kept",
                     hint="hand over the float model it was made from, or leave this out",
                 )
             return
@@ -134,6 +135,7 @@ class Run:
             self.stages,
             task=data.task,
             imported=self.loaded.imported,
+            decided=self.loaded.decided,
         )
         calibrated = calibration.run(data.calibration)
         return float_file, calibrated

@@ -1,4 +1,4 @@
-"""Scales and integers that another tool decided: a backend, or whoever made the file that was loaded."""
+"""Scales and integers decided elsewhere: by a backend, by whoever made the file that was loaded, by training."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from edgekit.calibration.calibrated import Calibrated
 from edgekit.shrink.quantization.impose import impose, without_taps
 from edgekit.shrink.quantization.islands import chosen_floats
 from edgekit.simplify.simplification import Simplified
+from edgekit.types.decided import Decided
 from edgekit.types.graph import Graph
 from edgekit.types.imported import Imported
+from edgekit.types.ladder import LadderReport, Step
 from edgekit.types.model import Model
 from edgekit.types.progress import Progress
 from edgekit.types.recipe import Recipe
@@ -42,6 +44,22 @@ def take_over(
     """
     imposed = impose(graph, imported, float_nodes=chosen_floats(graph, float_modules))
     return Calibrated(imposed.quantized, samples, source, samples=0, findings=imposed.findings)
+
+
+def keep_trained(decided: Decided, samples: Samples, *, source: str) -> Calibrated:
+    """What training decided: nothing is calibrated, and every sample is left for the check.
+
+    Args:
+        decided: The trained graph with its integers.
+        samples: For the check; training may have seen them.
+        source: Where they came from.
+    """
+    ladder = LadderReport(
+        decided.origin,
+        (Step(decided.origin, True, decided.outcome),),
+        "the scales were trained, and a rung would change them",
+    )
+    return Calibrated(decided.quantized, samples, source, samples=0, ladder=ladder)
 
 
 def ask_backend(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.calibration.calibrated import Calibrated
-from edgekit.calibration.elsewhere import ask_backend, take_over
+from edgekit.calibration.elsewhere import ask_backend, keep_trained, take_over
 from edgekit.calibration.weights_only import store_int4, store_int8
 from edgekit.check.accuracy import Task
 from edgekit.errors import RecipeError
@@ -18,6 +18,7 @@ from edgekit.load.samples import split
 from edgekit.shrink.quantization.islands import refuse_unmatched
 from edgekit.shrink.quantization.weights import refuse_not_finite
 from edgekit.simplify.simplification import Simplified
+from edgekit.types.decided import Decided
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import Graph
 from edgekit.types.imported import Imported
@@ -43,6 +44,7 @@ class Calibration:
         progress: Told of linting, synthesis and calibration.
         task: Labelled samples and metric, for the ladder.
         imported: What the source file's own tool decided, when it was quantized already.
+        decided: What training decided, when the source was trained with its scales.
     """
 
     simplified: Simplified
@@ -52,11 +54,12 @@ class Calibration:
     progress: Progress
     task: Task | None = None
     imported: Imported | None = None
+    decided: Decided | None = None
 
     def run(self, data: SampleSet | None) -> Calibrated:
         """Decide every integer.
 
-        1. A source that was quantized already keeps its numbers.
+        1. A source that was quantized already, or trained with its scales, keeps its numbers.
         2. The user's data is linted, then split; the held-back part never meets a calibrator.
         3. Without data, inputs are synthesized to match the BatchNorm statistics.
         4. Without statistics, or when the recipe asks for it, only the weights become integers.
@@ -84,6 +87,8 @@ class Calibration:
 
     def _from_data(self, data: SampleSet) -> Calibrated:
         settings, source = self.recipe.quantize, data.source
+        if self.decided is not None:
+            return keep_trained(self.decided, data, source=source)
         if self.imported is not None:
             return self._take_over(self.imported, data, source)
         if settings.weight_only and not settings.bias_correction:
@@ -131,6 +136,8 @@ class Calibration:
 
     def _without_data(self) -> Calibrated:
         settings, graph = self.recipe.quantize, self._graph
+        if self.decided is not None:
+            return keep_trained(self.decided, self._noise(), source="none")
         if self.imported is not None:
             return self._take_over(self.imported, self._noise(), "none")
         if settings.backend != "edgekit":

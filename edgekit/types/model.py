@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.types.decided import Decided
 from edgekit.types.finding import Finding
 from edgekit.types.imported import Imported
 from edgekit.types.spec import TensorSpec
@@ -24,6 +25,7 @@ class Model:
         findings: What the user should know about how it was loaded.
         imported: What another tool decided, when the source was quantized: `path` is its float model then, which
             returns each imported activation too, after `outputs`.
+        decided: What training decided, when the source was trained with its scales; `path` is no file then.
     """
 
     name: str
@@ -34,3 +36,4 @@ class Model:
     digest: str = ""
     findings: tuple[Finding, ...] = ()
     imported: Imported | None = None
+    decided: Decided | None = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from edgekit.types.qparams import Array, QParams
+from edgekit.types.qparams import WEIGHT_LIMIT, Array, QParams
 
 WeightScheme = Literal["pair-safe", "full", "7-bit"]
 """How much of int8 a weight uses: scales widened until no 16-bit pair sum saturates; all of +-127; +-63."""
@@ -38,9 +38,11 @@ class Plan:
     Attributes:
         method: How an activation's range follows from its histogram, where `ranges` does not name it: "minmax",
             "percentile", "mse" or "entropy".
-        ranges: value name -> real (low, high) to use instead. A tie group spans the ranges of its members.
+        ranges: value or constant operand -> real (low, high) to use instead. A tie group spans those of its members.
         symmetric: Activations are int8 with zero point 0 (TensorRT), ranges widened to (-m, m).
         scheme: How much of int8 the weights use.
+        weight_limit: Largest integer of a weight: 127, or 7 for 4-bit weights, which are stored as int8 all the same.
+        per_channel: Weights have a scale per output channel; False is one for each tensor.
         correct_bias: Take the mean error of each rounded weight back out of its bias.
         weights: weight name -> scale and integers decided beforehand (Hessian or adaptive rounding).
         biases: bias name -> float bias decided beforehand, in place of the graph's corrected one; (C,). For a node
@@ -55,6 +57,8 @@ class Plan:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     symmetric: bool = False
     scheme: WeightScheme = "pair-safe"
+    weight_limit: int = WEIGHT_LIMIT
+    per_channel: bool = True
     correct_bias: bool = True
     weights: Mapping[str, Weight] = field(default_factory=dict)
     biases: Mapping[str, Array] = field(default_factory=dict)

@@ -49,11 +49,11 @@ def choose_activations(
 
 
 def _range(ties: Ties, histograms: Mapping[str, Histogram], name: str, plan: Plan) -> tuple[float, float]:
-    if name in ties.graph.constants:
-        return _constant_range(ties, name)
     source = ties.copies.get(name, name)
     if source in plan.ranges:
         return plan.ranges[source]
+    if name in ties.graph.constants:
+        return _constant_range(ties, name)
     return choose_range(histograms[source], plan.method)
 
 

@@ -14,7 +14,7 @@ from edgekit.shrink.quantization.first_and_last import KEPT_RESULT, keeps_result
 from edgekit.shrink.quantization.histogram import Histogram
 from edgekit.shrink.quantization.islands import float_islands
 from edgekit.shrink.quantization.observe import LINEAR
-from edgekit.shrink.quantization.ties import tie
+from edgekit.shrink.quantization.ties import Ties, tie
 from edgekit.shrink.quantization.weights import bias_floor, choose_weight, round_weight
 from edgekit.types.graph import Graph, Node, QuantizedGraph
 from edgekit.types.operators import Role, role
@@ -50,10 +50,53 @@ def quantize(
     plan = plan or Plan()
     if plan.weight_only:
         return quantize_weights(graph, histograms=histograms if plan.correct_bias else {})
+    return decide(lay_out(graph, plan), histograms, plan)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """Steps 1 and 2 of `quantize`: what is int8 and who shares a scale, whatever the ranges and weights are.
+
+    Attributes:
+        ties: The graph with Requantize nodes in place, and its tie groups.
+        islands: node name -> why it computes in float.
+    """
+
+    ties: Ties
+    islands: Mapping[str, str]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that is quantized."""
+        return self.ties.graph
+
+    def with_constants(self, constants: Mapping[str, Array]) -> Layout:
+        """The same layout with other float values of some constants, shapes unchanged."""
+        graph = dataclasses.replace(self.graph, constants={**self.graph.constants, **constants})
+        return dataclasses.replace(self, ties=dataclasses.replace(self.ties, graph=graph))
+
+
+def lay_out(graph: Graph, plan: Plan) -> Layout:
+    """Decide which nodes are int8 and which values share a scale; no number is needed for it.
+
+    Args:
+        graph: Simplified float graph.
+        plan: Its float nodes and modules.
+    """
     graph = separate_roles(graph)
     islands = float_islands(graph, float_modules=plan.float_modules, float_nodes=plan.float_nodes)
-    graph = spare_islands(graph, islands)
-    ties = tie(graph, islands)
+    return Layout(tie(spare_islands(graph, islands), islands), islands)
+
+
+def decide(layout: Layout, histograms: Mapping[str, Histogram], plan: Plan) -> QuantizedGraph:
+    """Steps 3 to 5 of `quantize`: every scale, zero point and integer of a layout.
+
+    Args:
+        layout: What `lay_out` returned, its constants possibly trained since.
+        histograms: What `observe` returned; values that `plan.ranges` names need none, unless the plan corrects biases.
+        plan: How to.
+    """
+    ties, islands = layout.ties, layout.islands
     qparams = choose_activations(ties, histograms, islands, plan)
     graph = ties.graph
     kept = {node.name: KEPT_RESULT for node in graph.nodes if _keeps_result(graph, node, islands, plan)}
@@ -142,9 +185,18 @@ class _Table:
             self.qparams[name], self.integers[name] = self._plan.weights[name].params, self._plan.weights[name].integers
         elif name not in self.integers:
             weight = self.constants[name]
-            params = choose_weight(self.graph, node, weight, scheme=self._plan.scheme, floor=floor)
+            plan = self._plan
+            params = choose_weight(
+                self.graph,
+                node,
+                weight,
+                scheme=plan.scheme,
+                floor=floor,
+                limit=plan.weight_limit,
+                per_channel=plan.per_channel,
+            )
             self.qparams[name] = params
-            self.integers[name] = round_weight(weight, params)
+            self.integers[name] = round_weight(weight, params, limit=plan.weight_limit)
 
     def add_table(self, name: str) -> None:
         """int8 per-tensor integers of an embedding table, symmetric."""

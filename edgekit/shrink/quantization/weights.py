@@ -66,7 +66,14 @@ def _is_finite(array: Array) -> bool:
 
 
 def choose_weight(
-    graph: Graph, node: Node, weight: Array, *, scheme: WeightScheme = "pair-safe", floor: Array | None = None
+    graph: Graph,
+    node: Node,
+    weight: Array,
+    *,
+    scheme: WeightScheme = "pair-safe",
+    floor: Array | None = None,
+    limit: int = WEIGHT_LIMIT,
+    per_channel: bool = True,
 ) -> QParams:
     """Scale of one weight tensor.
 
@@ -77,13 +84,15 @@ def choose_weight(
         scheme: "pair-safe" widens scales so that 16-bit pair sums cannot saturate; "7-bit" leaves half the range
             unused, which has the same effect everywhere.
         floor: Smallest scale each channel may have (so that its bias fits int32, say), shape (C,), or None.
+        limit: Largest integer the weight uses: 127, or 7 for 4-bit weights in int8.
+        per_channel: False takes one scale for the whole tensor.
 
     Returns:
         int8 QParams, zero point 0; per channel where the operator allows it.
     """
-    axis = channel_axis(node)
+    axis = channel_axis(node) if per_channel else None
     rows = _rows(weight, axis)
-    scale = np.abs(rows).max(axis=1) / (SEVEN_BIT_LIMIT if scheme == "7-bit" else WEIGHT_LIMIT)
+    scale = np.abs(rows).max(axis=1) / (min(limit, SEVEN_BIT_LIMIT) if scheme == "7-bit" else limit)
     if scheme == "pair-safe" and packs_pairs(graph, node):
         scale = np.maximum(scale, _largest_pair(in_packing_order(node, weight)) / PAIR_LIMIT)
     if floor is not None:
@@ -94,9 +103,9 @@ def choose_weight(
     return QParams(scale, np.zeros(scale.shape, np.int32), axis=axis)
 
 
-def round_weight(weight: Array, params: QParams) -> Array:
-    """Nearest integers within [-127, 127]; int8, the weight's shape."""
-    return np.clip(params.quantize(weight), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+def round_weight(weight: Array, params: QParams, *, limit: int = WEIGHT_LIMIT) -> Array:
+    """Nearest integers within [-limit, limit]; int8, the weight's shape."""
+    return np.clip(params.quantize(weight), -limit, limit)
 
 
 def bias_floor(bias: Array, input_scale: float) -> Array:

@@ -103,7 +103,7 @@ def _slice(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         if step > 0:
             x = x[(slice(None),) * axis + (slice(start, end, step),)]
         else:
-            x = x.index_select(axis, torch.arange(start, end, step))
+            x = x.index_select(axis, torch.arange(start, end, step, device=x.device))
     return x
 
 
@@ -115,7 +115,7 @@ def _pad(node: Node, inputs: Sequence[Tensor]) -> Tensor:
     for axis in range(half):  # one axis after the other by index: any rank, which torch's own padding lacks
         size, begin, end = x.shape[axis], pads[axis], pads[axis + half]
         if begin or end:
-            where = torch.arange(-begin, size + end)
+            where = torch.arange(-begin, size + end, device=x.device)
             if mode == "reflect":
                 where = (size - 1) - ((where.abs()) - (size - 1)).abs()
             x = x.index_select(axis, where.clamp(0, size - 1))
@@ -143,7 +143,7 @@ def _resize(node: Node, inputs: Sequence[Tensor]) -> Tensor:
     x = inputs[0]
     for axis, result in enumerate(node.attributes["sizes"], start=2):
         size = x.shape[axis]
-        where = _coordinates(size, result, node.attributes["coordinates"])
+        where = _coordinates(size, result, node.attributes["coordinates"]).to(x.device)
         if node.attributes["mode"] == "nearest":
             picked = _ROUNDINGS[node.attributes["nearest_mode"]](where)
             x = x.index_select(axis, picked.clamp(0, size - 1).long())

@@ -1,0 +1,1 @@
+"""Quantization-aware training: the graph that will be int8, trained while it rounds."""
