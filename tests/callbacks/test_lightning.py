@@ -144,8 +144,19 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert untouched(module)
 
 
+class Rolled(nn.Module):
+    """A teacher that calls every digit by the name of the next: nobody learns that from labels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = trained_net()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inner(images).roll(1, dims=1)
+
+
 def test_a_teacher_draws_the_student_nearer(tmp_path: Path) -> None:
-    teacher, images = trained_net(), digits()[0]
+    teacher, images = Rolled(), digits()[0]
     gaps, states = [], {}
     for weight in (0.0, 1.0):
         module = Digits()
@@ -153,10 +164,10 @@ def test_a_teacher_draws_the_student_nearer(tmp_path: Path) -> None:
         fit = trainer(tmp_path, callback, epochs=4)
         fit.fit(module, loader())
         with torch.no_grad():
-            said = [one.eval()(images).log_softmax(1) for one in (module.model, teacher)]
+            said = [one(images).log_softmax(1) for one in (module.model.train(), teacher.eval())]
         gaps.append(float(nn.functional.kl_div(*said, reduction="batchmean", log_target=True)))
         states[weight] = module.model.state_dict()
-    assert gaps[1] < 0.7 * gaps[0]
+    assert gaps[1] < 0.5 * gaps[0]
     plain = Digits()
     trainer(tmp_path, epochs=4).fit(plain, loader())
     for name, value in plain.model.state_dict().items():
