@@ -121,22 +121,31 @@ class Feed:
         return data if divisible else None
 
     def _read(self, number: int) -> Iterable[object]:
-        source: object = self._data
-        if not isinstance(source, Iterable) and callable(source):
-            source = source()
-            if not isinstance(source, Iterable):
-                raise InputError(f"the data function gave a {type(source).__name__}, which cannot be iterated over")
-        assert isinstance(source, Iterable)
+        source = _walked(self._data)
         _announce(number, source, getattr(source, "sampler", None))
         return source
 
     def _count(self) -> int:
         loader = self._indexed
-        if loader is not None and isinstance(loader.batch_sampler, Sized):
-            return math.ceil(len(loader.batch_sampler) / self._share.of)
-        if loader is None and isinstance(self._data, Sized):
-            return len(self._data) // self._share.of
+        sampler: object = None if loader is None else loader.batch_sampler
+        if isinstance(sampler, Sized):
+            return math.ceil(len(sampler) / self._share.of)
+        whole: object = self._data
+        if loader is None and isinstance(whole, Sized):
+            return len(whole) // self._share.of
         return sum(1 for _ in self.epoch(0))
+
+
+def _walked(data: object) -> Iterable[object]:
+    """The data itself, or what its function gives.
+
+    Raises:
+        InputError: That cannot be iterated over.
+    """
+    found = data() if not isinstance(data, Iterable) and callable(data) else data
+    if isinstance(found, Iterable):
+        return found
+    raise InputError(f"the data function gave a {type(found).__name__}, which cannot be iterated over")
 
 
 def _announce(number: int, *parts: object) -> None:

@@ -173,7 +173,7 @@ def _positions(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> 
         values = first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
         return int(values.numel() // int(layer.input_size))
     if isinstance(layer, nn.MultiheadAttention) and inputs:
-        return inputs[0].numel() // layer.embed_dim
+        return int(inputs[0].numel() // layer.embed_dim)
     return 0
 
 
