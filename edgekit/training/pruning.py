@@ -78,7 +78,7 @@ def prune(
         ignore: Shell patterns of module paths that keep their output channels, for example ("head.*",).
         schedule: "one-shot", or "iterative": several rounds, with `train` in between.
         steps: Rounds of an iterative schedule; 5 without.
-        data: Batches, walked through several times: inputs, or (inputs, labels). For "taylor", for `repair`, and to
+        data: Shuffled batches, walked through several times: inputs, or (inputs, labels). For "taylor", for `repair`, and to
             re-estimate BatchNorm after cutting.
         loss: (module, batch) -> scalar tensor, for "taylor".
         train: Called with the module between the rounds of an iterative schedule; trains it in place.

@@ -21,8 +21,8 @@ from edgekit.shrink.pruning.tracing import Example, call, evaluating, quiet
 
 RIDGE = 1e-2
 """Pull towards the present weights, as a share of the mean squared input."""
-ROWS = 200_000
-"""Positions that are enough for any fit here."""
+ROWS = 12_000
+"""Positions of a batch that are looked at, evenly spread."""
 COLUMNS = 4608
 """Layers with more inputs than this (channels times kernel) are left as they are: their fit would take minutes."""
 
@@ -109,8 +109,6 @@ def _observe(pruned: nn.Module, original: nn.Module, path: str, batches: Sequenc
                 call(pruned, batch)
                 call(original, batch)
                 sums = _add(sums, *_rows(layer, seen["x"], seen["y"]))
-                if sums.rows >= ROWS:
-                    break
     finally:
         for hook in hooks:
             hook.remove()
@@ -125,6 +123,8 @@ def _rows(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         x, y = patches.transpose(1, 2).flatten(0, 1), y.flatten(2).transpose(1, 2).flatten(0, 1)
     else:
         x, y = x.flatten(0, -2), y.flatten(0, -2)
+    stride = -(-len(x) // ROWS)
+    x, y = x[::stride], y[::stride]
     return torch.cat([x, x.new_ones(len(x), 1)], 1), y
 
 
