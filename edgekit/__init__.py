@@ -18,6 +18,11 @@ from edgekit.version import __version__ as __version__
 if TYPE_CHECKING:
     from edgekit.errors import EdgekitError
     from edgekit.pipeline import compress
+    from edgekit.shrink.pruning.batchnorm import reestimate_batchnorm
+    from edgekit.shrink.pruning.masks import Sparsity, sparsify
+    from edgekit.shrink.pruning.plan import PruningPlan
+    from edgekit.shrink.pruning.pruned import Pruned
+    from edgekit.training.pruning import load_pruned, prune
     from edgekit.types.finding import Finding
     from edgekit.types.preprocessing import Preprocessing
     from edgekit.types.progress import Progress
@@ -32,10 +37,17 @@ __all__ = [
     "Finding",
     "Preprocessing",
     "Progress",
+    "Pruned",
+    "PruningPlan",
     "Recipe",
     "Samples",
+    "Sparsity",
     "TensorSpec",
     "compress",
+    "load_pruned",
+    "prune",
+    "reestimate_batchnorm",
+    "sparsify",
 ]
 
 _MODULES = {
@@ -47,7 +59,14 @@ _MODULES = {
     "Recipe": "edgekit.types.recipe",
     "Samples": "edgekit.types.samples",
     "TensorSpec": "edgekit.types.spec",
+    "Pruned": "edgekit.shrink.pruning.pruned",
+    "PruningPlan": "edgekit.shrink.pruning.plan",
+    "Sparsity": "edgekit.shrink.pruning.masks",
     "compress": "edgekit.pipeline",
+    "load_pruned": "edgekit.training.pruning",
+    "prune": "edgekit.training.pruning",
+    "reestimate_batchnorm": "edgekit.shrink.pruning.batchnorm",
+    "sparsify": "edgekit.shrink.pruning.masks",
 }
 
 
