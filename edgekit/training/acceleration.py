@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from edgekit.errors import InputError, MissingExtraError
 
@@ -42,11 +43,21 @@ def opened(mixed_precision: str, *, some_unused: bool = False) -> Iterator[Accel
             f"mixed precision {mixed_precision!r} is not possible here: {error}", hint="fp16 needs a GPU; try 'bf16'"
         ) from error
     try:
+        if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+            raise InputError("mixed precision 'fp16' needs a GPU, and this is a CPU", hint="'bf16' works on both")
         yield accelerator
     finally:
         accelerator.free_memory()
         if ours:
             AcceleratorState._reset_state()
+
+
+def synchronised(module: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """A module that learns the same in all processes; alone, the module itself."""
+    if accelerator.num_processes == 1:
+        return module
+    devices = [accelerator.local_process_index] if accelerator.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=devices)
 
 
 def process_index() -> int:

@@ -83,8 +83,9 @@ class _Run:
         learned = [module.to(accelerator.device) for module in objective.learned()]
         optimizer = make_optimizer([model, *learned], settings)
         self._parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        self._wrapped, prepared, *wrapped_losses = accelerator.prepare(model, optimizer, *learned)
-        objective.use(wrapped_losses)
+        self._own_forward = vars(model).get("forward")
+        self._wrapped, prepared = accelerator.prepare(model, optimizer)
+        objective.use([acceleration.synchronised(module, accelerator) for module in learned])
         average = None if settings.ema is None else AveragedWeights(model, settings.ema)
         self._state = RunState(model, learned, prepared, average, accelerator.scaler)
         self._epoch_steps = math.ceil(feed.length / settings.gradient_accumulation)
@@ -109,7 +110,7 @@ class _Run:
             model.load_state_dict(self._state.best or self._good)
             raise
         finally:
-            self._accelerator.unwrap_model(self._wrapped, keep_fp32_wrapper=False)
+            self._unwrap(model)
         if self._state.best:
             model.load_state_dict(self._state.best)
         elif self._state.average is not None:
@@ -117,6 +118,12 @@ class _Run:
         findings = (*self._findings, *self._objective.findings())
         stopped = self._state.standing.stopped or "finished"
         return TrainingResult(model, tuple(standing.history), standing.step, stopped, standing.best, findings)
+
+    def _unwrap(self, model: nn.Module) -> None:
+        """Take off what mixed precision put around the model's forward."""
+        self._accelerator.unwrap_model(self._wrapped, keep_fp32_wrapper=False)
+        if self._own_forward is None:
+            vars(model).pop("forward", None)
 
     def _epoch(self, stage: Stage, interruption: Interruption) -> None:
         """One pass over the data, or what is left of it."""
