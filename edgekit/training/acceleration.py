@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from edgekit.errors import InputError, MissingExtraError
 
 try:
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator as Accelerator
     from accelerate.data_loader import BatchSamplerShard as BatchSamplerShard
     from accelerate.state import AcceleratorState, PartialState
     from accelerate.utils import broadcast
@@ -24,20 +24,18 @@ except ImportError as error:
 
 
 @contextmanager
-def opened(mixed_precision: str, *, some_unused: bool = False) -> Iterator[Accelerator]:
+def opened(mixed_precision: str) -> Iterator[Accelerator]:
     """An Accelerator as long as the block runs; the precision it had set for the process is forgotten afterwards.
 
     Args:
         mixed_precision: "no", "bf16" or "fp16".
-        some_unused: Whether parameters exist that the loss does not reach.
 
     Raises:
         InputError: The machine cannot compute so, or the script opened an Accelerator of another precision.
     """
     ours = not AcceleratorState._shared_state
-    extras = [DistributedDataParallelKwargs(find_unused_parameters=True)] if some_unused else []
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision, kwargs_handlers=extras)
+        accelerator = Accelerator(mixed_precision=mixed_precision)
     except ValueError as error:
         raise InputError(
             f"mixed precision {mixed_precision!r} is not possible here: {error}", hint="fp16 needs a GPU; try 'bf16'"

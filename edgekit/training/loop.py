@@ -14,11 +14,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from edgekit.errors import InputError, NumericalError, TrainingError
 from edgekit.training import acceleration, random_state
+from edgekit.training.acceleration import Accelerator
 from edgekit.training.batches import Batch
 from edgekit.training.checkpoints import CheckpointFolder
 from edgekit.training.feed import Data, Feed, Share
@@ -56,7 +56,7 @@ def train(model: nn.Module, data: Data, objective: Objective, plan: RunPlan) -> 
         random_state.own_randomness(),
         modes_kept(model),
         _device_kept(model),
-        acceleration.opened(plan.settings.mixed_precision, some_unused=objective.some_unused) as accelerator,
+        acceleration.opened(plan.settings.mixed_precision) as accelerator,
     ):
         share = Share(accelerator.process_index, accelerator.num_processes)
         feed = Feed(data, share=share, seed=plan.settings.seed)
