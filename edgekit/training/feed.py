@@ -53,7 +53,7 @@ class Feed:
             )
         if not callable(data) and not isinstance(data, Iterable):
             raise InputError(f"the data is a {type(data).__name__}, which cannot be iterated over")
-        self._data = data
+        self._data: Data = data
         self._share = share
         self._seed = seed
         self._counted: int | None = None
@@ -121,31 +121,32 @@ class Feed:
         return data if divisible else None
 
     def _read(self, number: int) -> Iterable[object]:
-        source = _walked(self._data)
+        source = _begun(self._data)
         _announce(number, source, getattr(source, "sampler", None))
         return source
 
     def _count(self) -> int:
         loader = self._indexed
-        sampler: object = None if loader is None else loader.batch_sampler
-        if isinstance(sampler, Sized):
-            return math.ceil(len(sampler) / self._share.of)
-        whole: object = self._data
-        if loader is None and isinstance(whole, Sized):
-            return len(whole) // self._share.of
-        return sum(1 for _ in self.epoch(0))
+        announced = _length(self._data if loader is None else loader.batch_sampler)
+        if announced is None:
+            return sum(1 for _ in self.epoch(0))
+        return announced // self._share.of if loader is None else math.ceil(announced / self._share.of)
 
 
-def _walked(data: object) -> Iterable[object]:
-    """The data itself, or what its function gives.
+def _length(data: object) -> int | None:
+    """What data says of its length; None where it says nothing, as a DataLoader over a stream."""
+    try:
+        return len(data) if isinstance(data, Sized) else None
+    except TypeError:
+        return None
 
-    Raises:
-        InputError: That cannot be iterated over.
-    """
-    found = data() if not isinstance(data, Iterable) and callable(data) else data
-    if isinstance(found, Iterable):
-        return found
-    raise InputError(f"the data function gave a {type(found).__name__}, which cannot be iterated over")
+
+def _begun(data: object) -> Iterable[object]:
+    """The data itself, or what its function gives."""
+    found = data if isinstance(data, Iterable) or not callable(data) else data()
+    if not isinstance(found, Iterable):
+        raise InputError(f"the data function gave a {type(found).__name__}, which cannot be iterated over")
+    return found
 
 
 def _announce(number: int, *parts: object) -> None:

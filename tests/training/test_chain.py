@@ -98,8 +98,8 @@ def test_prune_distill_and_train_for_int8_in_one_command(project):
     assert report["training"]["samples"] == 100
     assert report["model"]["name"] == "weights"
     files = {entry["artifact"]["format"]: entry for entry in report["check"]["artifacts"]}
-    assert files["onnx-int8"]["accuracy"]["measured"] > 0.85
-    assert files["tflite-int8"]["accuracy"]["measured"] > 0.85
+    assert files["onnx-int8"]["accuracy"]["accuracy"] > 0.85
+    assert files["tflite-int8"]["accuracy"]["accuracy"] > 0.85
     assert not (project / "edgekit-out.training").exists()
     recipe = Recipe.from_file(project / "edgekit-out" / "recipe.toml")
     assert recipe.prune.target == "1.5x"
