@@ -7,6 +7,8 @@
     │ └ RecipeError                       recipe, edgekit.toml, or a flag
     ├ MissingExtraError (ImportError) 2   an optional dependency is absent
     ├ ShrinkError                     3   simplification or quantization failed
+    │ └ TrainingError                     a training run could not go on
+    │   └ NumericalError                  its loss, its gradients or its weights are no finite numbers
     ├ EmitError                       3   a file could not be written from the graph
     │ └ UnsupportedOpError                operators no runtime or no exporter has
     ├ CheckError                      4   a written file does not say what it should
@@ -64,6 +66,22 @@ class ShrinkError(EdgekitError):
     """A pass of simplification or quantization could not do its work."""
 
     exit_code = 3
+
+
+class TrainingError(ShrinkError):
+    """A training run could not go on; what it had reached is kept where a message says so."""
+
+
+class NumericalError(TrainingError):
+    """A loss, a gradient or a weight is NaN or infinite.
+
+    Attributes:
+        step: Optimizer steps done before it.
+    """
+
+    def __init__(self, message: str, *, step: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
 
 
 class EmitError(EdgekitError):

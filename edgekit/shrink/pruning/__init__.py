@@ -1,0 +1,1 @@
+"""Structured pruning: which channels are coupled, which matter least, how they are cut and written down."""

@@ -1,0 +1,84 @@
+"""Hugging Face Accelerate, opened for one run: CPU, one GPU, or the processes that a launcher started.
+
+The only file that imports `accelerate`, so that its absence is told in one way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import InputError, MissingExtraError
+
+try:
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.data_loader import BatchSamplerShard as BatchSamplerShard
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import broadcast
+except ImportError as error:
+    raise MissingExtraError("accelerate", extra="train") from error
+
+
+@contextmanager
+def opened(mixed_precision: str, *, some_unused: bool = False) -> Iterator[Accelerator]:
+    """An Accelerator as long as the block runs; the precision it had set for the process is forgotten afterwards.
+
+    Args:
+        mixed_precision: "no", "bf16" or "fp16".
+        some_unused: Whether parameters exist that the loss does not reach.
+
+    Raises:
+        InputError: The machine cannot compute so, or the script opened an Accelerator of another precision.
+    """
+    ours = not AcceleratorState._shared_state
+    extras = [DistributedDataParallelKwargs(find_unused_parameters=True)] if some_unused else []
+    try:
+        accelerator = Accelerator(mixed_precision=mixed_precision, kwargs_handlers=extras)
+    except ValueError as error:
+        raise InputError(
+            f"mixed precision {mixed_precision!r} is not possible here: {error}", hint="fp16 needs a GPU; try 'bf16'"
+        ) from error
+    try:
+        yield accelerator
+    finally:
+        accelerator.free_memory()
+        if ours:
+            AcceleratorState._reset_state()
+
+
+def process_index() -> int:
+    """Number of this process, from 0; 0 without a launcher."""
+    return int(PartialState().process_index)
+
+
+def share_state(model: nn.Module, accelerator: Accelerator) -> None:
+    """Every process gets the first one's buffers: statistics of normalisation are not kept equal by gradients."""
+    if accelerator.num_processes > 1:
+        for value in model.buffers():
+            value.copy_(broadcast(value.detach().clone()))
+
+
+def mean_over_processes(value: float, accelerator: Accelerator) -> float:
+    """The mean of a number that each process has."""
+    if accelerator.num_processes == 1:
+        return value
+    return float(accelerator.reduce(torch.tensor(value, dtype=torch.float64, device=accelerator.device), "mean"))
+
+
+def from_main(value: float, accelerator: Accelerator) -> float:
+    """The main process's number, in all of them."""
+    if accelerator.num_processes == 1:
+        return value
+    return float(broadcast(torch.tensor(value, dtype=torch.float64, device=accelerator.device)))
+
+
+def gathered(tensors: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
+    """Every process's tensors of equal shapes, stacked along a new first axis, on the CPU."""
+    found = {}
+    for name, value in tensors.items():
+        row = value[None].to(accelerator.device) if accelerator.num_processes > 1 else value[None]
+        found[name] = accelerator.gather(row).cpu() if accelerator.num_processes > 1 else row.cpu()
+    return found
