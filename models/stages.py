@@ -9,13 +9,17 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from edgekit.cli.progress import watch
+from edgekit.training.distilling import distill
+from edgekit.training.pruning import load_pruned, prune
+from edgekit.training.settings import TrainingSettings
 from edgekit.types.progress import Progress
 from models.cards import write_figures
 from models.measuring import Subject, measure
 from models.net import ZooNet
-from models.training import fit
+from models.training import fit, moved
 
 
 def main(net: ZooNet, arguments: Sequence[str] | None = None) -> None:
@@ -36,7 +40,10 @@ def main(net: ZooNet, arguments: Sequence[str] | None = None) -> None:
             module = net.load() if options.measure else train(net, progress=progress)
             subject = Subject(module, "", net.weights, command)
         else:
-            raise NotImplementedError
+            if not options.measure:
+                prune_and_tune(net, options.prune, progress=progress)
+            module = load_pruned(net.build, net.pruned).eval()
+            subject = Subject(module, f"pruned {options.prune:g}x", net.pruned, f"{command} --prune {options.prune:g}")
         figures = measure(net, subject, progress=progress)
     write_figures(net.folder, figures)
     for figure in figures:
@@ -53,3 +60,28 @@ def train(net: ZooNet, *, progress: Progress | None = None) -> nn.Module:
     part.chmod(0o644)
     part.replace(net.weights)
     return module
+
+
+def prune_and_tune(net: ZooNet, speedup: float, *, progress: Progress | None = None) -> None:
+    """Prune the trained net, train on with the whole net as teacher, and write weights and plan.
+
+    Args:
+        net: Which net; its weights are there.
+        speedup: So many times fewer MACs.
+        progress: Who watches.
+    """
+    teacher, schedule = net.load(), net.tuning
+    images, labels = map(torch.from_numpy, net.data().train)
+    pruned = prune(teacher, images[:1], speedup=speedup, scope="local", data=images[::8].split(64), repair=False)
+    print(pruned)
+    distill(
+        pruned.model,
+        teacher,
+        DataLoader(TensorDataset(images, labels), schedule.batch, shuffle=True),
+        epochs=schedule.epochs,
+        settings=TrainingSettings(lr=schedule.learning_rate, weight_decay=schedule.weight_decay, seed=schedule.seed),
+        augment=lambda some: moved(some, schedule.moves),
+        progress=progress,
+    )
+    pruned.model.eval()
+    pruned.save(net.pruned)

@@ -96,13 +96,13 @@ def fit(
     return losses
 
 
-def moved(images: Tensor, moves: Moves, random: torch.Generator) -> Tensor:
+def moved(images: Tensor, moves: Moves, random: torch.Generator | None = None) -> Tensor:
     """Each picture turned, shifted and scaled at random, with zeros beyond the edge.
 
     Args:
         images: float32 (N, C, H, W).
         moves: How far at most.
-        random: Where the choices come from.
+        random: Where the choices come from; None is torch's own generator.
     """
     count, _, height, width = images.shape
 
@@ -117,13 +117,3 @@ def moved(images: Tensor, moves: Moves, random: torch.Generator) -> Tensor:
     )
     grid = nn.functional.affine_grid(affine, list(images.shape), align_corners=False)
     return nn.functional.grid_sample(images, grid, align_corners=False)
-
-
-def count_right(module: nn.Module, pictures: Pictures) -> int:
-    """How many pictures the module, in eval mode, gives their own class."""
-    images, labels = torch.from_numpy(pictures[0]), torch.from_numpy(pictures[1])
-    with torch.inference_mode():
-        return sum(
-            int((module(some).argmax(1) == truth).sum())
-            for some, truth in zip(images.split(250), labels.split(250), strict=True)
-        )

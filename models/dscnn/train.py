@@ -19,7 +19,7 @@ NET = ZooNet(
     build=build,
     data=mnist,
     schedule=Schedule(epochs=36, learning_rate=6e-3, moves=MOVES, seed=0),
-    tuning=Schedule(epochs=10, learning_rate=1e-3, moves=MOVES, seed=0),
+    tuning=Schedule(epochs=8, learning_rate=1e-3, moves=MOVES, seed=0),
 )
 
 if __name__ == "__main__":

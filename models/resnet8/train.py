@@ -8,8 +8,8 @@ python -m models.resnet8.train --measure      measure the weights that are there
 from __future__ import annotations
 
 from models.data import mnist
-from models.resnet8.model import build
 from models.net import ZooNet
+from models.resnet8.model import build
 from models.stages import main
 from models.training import Moves, Schedule
 
@@ -19,7 +19,7 @@ NET = ZooNet(
     build=build,
     data=mnist,
     schedule=Schedule(epochs=30, learning_rate=4e-3, moves=MOVES, seed=0),
-    tuning=Schedule(epochs=10, learning_rate=1e-3, moves=MOVES, seed=0),
+    tuning=Schedule(epochs=8, learning_rate=1e-3, moves=MOVES, seed=0),
 )
 
 if __name__ == "__main__":

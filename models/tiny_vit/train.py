@@ -8,9 +8,9 @@ python -m models.tiny_vit.train --measure      measure the weights that are ther
 from __future__ import annotations
 
 from models.data import digits
-from models.tiny_vit.model import build
 from models.net import ZooNet
 from models.stages import main
+from models.tiny_vit.model import build
 from models.training import Moves, Schedule
 
 MOVES = Moves(turn=8, shift=0.7, scale=0.1)
@@ -19,7 +19,7 @@ NET = ZooNet(
     build=build,
     data=digits,
     schedule=Schedule(epochs=200, learning_rate=3e-3, moves=MOVES, seed=0),
-    tuning=Schedule(epochs=60, learning_rate=1e-3, moves=MOVES, seed=0),
+    tuning=Schedule(epochs=100, learning_rate=1e-3, moves=MOVES, seed=0),
 )
 
 if __name__ == "__main__":
