@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from edgekit.training.objective import choose_task_loss
 from edgekit.training.pruning import load_pruned, prune
 from edgekit.training.quantization_aware import prepare_qat
 from edgekit.training.settings import Distillation, TrainingSettings
+from edgekit.training.speed_claim import judge_speed, measure_speed
 from edgekit.training.step_folder import StepFolder
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.progress import Progress
@@ -101,8 +103,22 @@ class Chain:
                     hint="name training data with --train, and --distill self",
                 )
             )
-        self._note("pruned", f"{settings.target}, {settings.importance}", pruned_module, begun)
+        ratio = self._measure(module, pruned_module)
+        self._note("pruned", f"{settings.target}, {settings.importance}", pruned_module, begun, time_ratio=ratio)
         return pruned_module
+
+    def _measure(self, module: nn.Module, pruned: nn.Module) -> float:
+        """Time share of the pruned module's int8 file; the finding where it does not follow the MACs."""
+        example, folder = self._example(), self.folder.file("timing")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with self.progress.stage("measure the speed"):
+            ratio = measure_speed(module, pruned, example, None, workdir=folder, seed=self.recipe.train.seed)
+        shutil.rmtree(folder, ignore_errors=True)
+        finding = judge_speed(ratio, count_macs(pruned, example) / count_macs(module, example))
+        if finding is not None:
+            self.findings.append(finding)
+        return ratio
 
     def _fit(self, module: nn.Module) -> nn.Module:
         begun, teacher, train = time.monotonic(), self._teacher(), self.recipe.train
@@ -226,7 +242,16 @@ class Chain:
         """Zeros of the inputs' shapes: what the structure is found with."""
         return tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in self.inputs)
 
-    def _note(self, name: str, detail: str, module: nn.Module, begun: float, *, like: nn.Module | None = None) -> None:
+    def _note(
+        self,
+        name: str,
+        detail: str,
+        module: nn.Module,
+        begun: float,
+        *,
+        like: nn.Module | None = None,
+        time_ratio: float | None = None,
+    ) -> None:
         accuracy = None if self.examination is None else self.examination(module)
         counted, example = like or module, self._example()
         self.steps.append(
@@ -237,5 +262,6 @@ class Chain:
                 count_parameters(counted),
                 accuracy,
                 time.monotonic() - begun,
+                time_ratio,
             )
         )

@@ -94,6 +94,7 @@ def test_prune_distill_and_train_for_int8_in_one_command(project):
     steps = {step["name"]: step for step in report["training"]["steps"]}
     assert list(steps) == ["as given", "pruned", "distilled", "trained for int8"]
     assert steps["pruned"]["macs"] <= steps["as given"]["macs"] / 1.5
+    assert steps["pruned"]["time_ratio"] > 0
     assert steps["distilled"]["accuracy"] > 0.9
     assert report["training"]["samples"] == 100
     assert report["model"]["name"] == "weights"
