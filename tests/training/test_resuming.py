@@ -87,11 +87,21 @@ def wait_for_checkpoint(process: subprocess.Popen[str], folder: Path, step: int)
         time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Tensor]]:
+    """What an undisturbed run printed, and its weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = start(folder / "run", folder / "whole.safetensors")
+    said, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return said, load_file(folder / "whole.safetensors")
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
-def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, sign: signal.Signals) -> None:
+def test_a_run_that_was_stopped_ends_with_the_same_bits(
+    whole: tuple[str, dict[str, Tensor]], tmp_path: Path, sign: signal.Signals
+) -> None:
     """With dropout, augmentation, a random data set and a sampler that draws from the global generator."""
-    whole, _ = (process := start(tmp_path / "whole", tmp_path / "whole.safetensors")).communicate(timeout=200)
-    assert process.returncode == 0
     stopped = start(tmp_path / "run", tmp_path / "run.safetensors", pause=0.3)
     wait_for_checkpoint(stopped, tmp_path / "run", 8)  # in the middle of the second of four epochs
     stopped.send_signal(sign)
@@ -100,9 +110,9 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, sign: si
     assert sign is signal.SIGKILL or "KeyboardInterrupt" in said
     assert not (tmp_path / "run.safetensors").exists()
     again, _ = start(tmp_path / "run", tmp_path / "run.safetensors").communicate(timeout=200)
-    assert again == whole
-    expected, found = (load_file(tmp_path / f"{name}.safetensors") for name in ("whole", "run"))
-    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    found = load_file(tmp_path / "run.safetensors")
+    assert again == whole[0]
+    assert all(torch.equal(value, found[name]) for name, value in whole[1].items())
 
 
 def test_a_finished_run_is_only_read(net: Net, loader: Loader, tmp_path: Path) -> None:
