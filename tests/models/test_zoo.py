@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,13 @@ def test_importing_the_zoo_loads_no_data_package() -> None:
     program = "import sys; from models.resnet8 import train; print('mlxtend' in sys.modules, 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_wheel_takes_what_the_demo_reads() -> None:
+    tables = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    taken = tables["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in NAMES:
+        for file in ("model.py", "recipe.toml", "weights.safetensors"):
+            assert taken[f"models/{name}/{file}"] == f"edgekit/demo/models/{name}/{file}"
+    assert taken["models/data.py"] == "edgekit/demo/models/data.py"
+    assert all((ROOT.parent / source).is_file() for source in taken)
