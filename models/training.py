@@ -82,7 +82,7 @@ def fit(
     module.train()
     with (progress or Silent()).stage("train", schedule.epochs) as stage:
         for _ in range(schedule.epochs):
-            for chosen in torch.randperm(len(images), generator=random).split(schedule.batch):
+            for chosen in torch.split(torch.randperm(len(images), generator=random), schedule.batch):
                 optimizer.zero_grad()
                 loss = criterion(module(moved(images[chosen], schedule.moves, random)), labels[chosen])
                 loss.backward()

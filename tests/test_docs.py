@@ -132,6 +132,11 @@ def test_the_page_on_distillation_works_from_top_to_bottom(desk: Path) -> None:
     assert list((desk / "run1").glob("step-*.safetensors"))
 
 
+def test_the_page_on_the_zoo_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "zoo.md", desk) == 3
+    assert (desk / "demo-out" / "resnet8" / "model.int8.tflite").stat().st_size > 0
+
+
 def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
     page = [block.text for block in blocks(ROOT / "docs" / "artifacts.md") if block.language == "python"]

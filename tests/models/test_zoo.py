@@ -6,6 +6,8 @@ import importlib
 import json
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from models.training import fit
 
 NAMES = ("dscnn", "resnet8", "tiny_vit")
 LARGEST_BYTES = 400_000
+STEPS = {"dscnn": 30, "resnet8": 30, "tiny_vit": 66}
 
 
 def zoo_net(name: str) -> ZooNet:
@@ -94,11 +97,12 @@ def test_the_recipe_describes_the_net(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_falls_in_a_few_steps(name: str) -> None:
+    """The first steps of a short schedule, whose learning rate is high soon."""
     net = zoo_net(name)
     torch.manual_seed(net.schedule.seed)
-    losses = fit(net.build(), net.data().train, net.schedule, steps=40)
-    assert len(losses) == 40
-    assert sum(losses[-5:]) / 5 < 0.95 * losses[0]
+    losses = fit(net.build(), net.data().train, replace(net.schedule, epochs=3), steps=STEPS[name])
+    assert len(losses) == STEPS[name]
+    assert sum(losses[-5:]) / 5 < 0.9 * losses[0]
 
 
 @pytest.mark.slow
@@ -165,6 +169,8 @@ def test_a_missing_package_names_the_extra(function: str, package: str, monkeypa
     from edgekit.errors import MissingExtraError
     from models import data
 
+    for cached in (data.mnist, data.digits):
+        cached.cache_clear()
     for module in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
@@ -177,3 +183,13 @@ def test_importing_the_zoo_loads_no_data_package() -> None:
     program = "import sys; from models.resnet8 import train; print('mlxtend' in sys.modules, 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_wheel_takes_what_the_demo_reads() -> None:
+    tables = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    taken = tables["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    for name in NAMES:
+        for file in ("model.py", "recipe.toml", "weights.safetensors"):
+            assert taken[f"models/{name}/{file}"] == f"edgekit/demo/models/{name}/{file}"
+    assert taken["models/data.py"] == "edgekit/demo/models/data.py"
+    assert all((ROOT.parent / source).is_file() for source in taken)
