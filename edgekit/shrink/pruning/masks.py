@@ -91,13 +91,26 @@ class Sparsity:
             self._step += 1
             self._apply()
 
-    def finish(self) -> nn.Module:
+    def go_to(self, step: int) -> None:
+        """Choose the masks of a step, counted from 0: for a training that is resumed, or that chooses them less often.
+
+        Raises:
+            RecipeError: There is no such step.
+        """
+        between("step", step, 0, self._steps)
+        self._step = step
+        self._apply()
+
+    def finish(self, *, early: bool = False) -> nn.Module:
         """Write the zeros into the weights and take the masks off; returns the module.
+
+        Args:
+            early: The training stopped before its time: keep the zeros there are.
 
         Raises:
             ShrinkError: The schedule is not at its end.
         """
-        if self._step < self._steps:
+        if self._step < self._steps and not early:
             raise ShrinkError(
                 f"the schedule of zeros is at step {self._step} of {self._steps}", hint="call step() after each step"
             )

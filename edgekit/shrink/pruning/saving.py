@@ -83,10 +83,7 @@ def restore(module: nn.Module, path: Path) -> nn.Module:
     """
     plan = read_plan(path)
     _refuse_huge(module, path)
-    if type(module).__name__ != plan.model:
-        raise ModelLoadError(f"the plan is for the class {plan.model}, found a {type(module).__name__}", hint=_HINT)
-    _shrink(module, plan)
-    _check_sizes(module)
+    shrink_as_planned(module, plan)
     expected = _distinct(module)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -98,6 +95,18 @@ def restore(module: nn.Module, path: Path) -> nn.Module:
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])
     return module
+
+
+def shrink_as_planned(module: nn.Module, plan: PruningPlan) -> None:
+    """Give the original module the sizes of a plan, in place; the values of its weights are meaningless afterwards.
+
+    Raises:
+        ModelLoadError: The plan does not fit the module.
+    """
+    if type(module).__name__ != plan.model:
+        raise ModelLoadError(f"the plan is for the class {plan.model}, found a {type(module).__name__}", hint=_HINT)
+    _shrink(module, plan)
+    _check_sizes(module)
 
 
 def _refuse_huge(module: nn.Module, path: Path) -> None:
