@@ -127,6 +127,34 @@ def test_the_page_on_accuracy_works_from_top_to_bottom(desk: Path) -> None:
         assert perform(ROOT / "docs" / "accuracy.md", desk) >= 6
 
 
+def test_the_page_on_distillation_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "distillation.md", desk) >= 4
+    assert list((desk / "run1").glob("step-*.safetensors"))
+
+
+def test_the_page_on_pruning_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "pruning.md", desk) >= 4
+    assert (desk / "net.safetensors").is_file()
+
+
+def test_the_page_on_qat_works_from_top_to_bottom(desk: Path) -> None:
+    with fresh_module("net"):
+        assert perform(ROOT / "docs" / "qat.md", desk) >= 2
+    assert (desk / "trained" / "model.int8.tflite").is_file()
+
+
+def test_the_page_on_training_works_from_top_to_bottom(desk: Path) -> None:
+    with fresh_module("net"), fresh_module("data"):
+        exec('import torch\nfrom net import build\ntorch.save(build().state_dict(), "weights.pt")', {})
+        assert perform(ROOT / "docs" / "training.md", desk) >= 4
+    assert (desk / "edgekit-out" / "model.int8.tflite").is_file()
+
+
+def test_the_page_on_the_zoo_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "zoo.md", desk) == 3
+    assert (desk / "demo-out" / "resnet8" / "model.int8.tflite").stat().st_size > 0
+
+
 def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
     page = [block.text for block in blocks(ROOT / "docs" / "artifacts.md") if block.language == "python"]

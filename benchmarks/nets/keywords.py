@@ -7,23 +7,23 @@ from torch import Tensor, nn
 WIDTH = 64
 
 
-def _separable() -> list[nn.Module]:
-    depthwise = nn.Conv2d(WIDTH, WIDTH, 3, 1, 1, groups=WIDTH, bias=False)
-    pointwise = nn.Conv2d(WIDTH, WIDTH, 1, bias=False)
-    return [depthwise, nn.BatchNorm2d(WIDTH), nn.ReLU(), pointwise, nn.BatchNorm2d(WIDTH), nn.ReLU()]
+def _separable(width: int) -> list[nn.Module]:
+    depthwise = nn.Conv2d(width, width, 3, 1, 1, groups=width, bias=False)
+    pointwise = nn.Conv2d(width, width, 1, bias=False)
+    return [depthwise, nn.BatchNorm2d(width), nn.ReLU(), pointwise, nn.BatchNorm2d(width), nn.ReLU()]
 
 
 class KeywordSpotter(nn.Module):
-    """DS-CNN small, 24 k parameters."""
+    """DS-CNN small, 24 k parameters at its usual width."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        stem = nn.Conv2d(1, WIDTH, (10, 4), 2, (4, 1), bias=False)
-        layers = [stem, nn.BatchNorm2d(WIDTH), nn.ReLU()]
+        stem = nn.Conv2d(1, width, (10, 4), 2, (4, 1), bias=False)
+        layers = [stem, nn.BatchNorm2d(width), nn.ReLU()]
         for _ in range(4):
-            layers += _separable()
+            layers += _separable(width)
         self.features = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.classifier = nn.Linear(WIDTH, 10)
+        self.classifier = nn.Linear(width, 10)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (batch, 10) of log-mel features (batch, 1, 40, 32)."""

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from edgekit.demo import lite0, photos
+from edgekit.demo.answers import Answer, best_answer, one_thread, open_models
 from edgekit.load.images import read_image
 from edgekit.pipeline import compress
-from edgekit.runtime.litert import open_tflite
-from edgekit.runtime.ort import open_onnx
-from edgekit.runtime.session import Session
 from edgekit.types.progress import Progress, Silent
-from edgekit.types.qparams import Array
 from edgekit.types.recipe import CalibrationSettings, Recipe
 from edgekit.types.result import CompressResult
-
-FLOAT = "float torch"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one model says about one photograph: the class name and its probability."""
-
-    name: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -70,44 +53,10 @@ def run(out: Path, *, progress: Progress | None = None) -> DemoResult:
         progress=watcher,
     )
     answers: dict[str, dict[str, Answer]] = {}
-    with watcher.stage("photo by photo", len(centres)) as stage, _one_thread():
-        models = dict(_models(module, result.files))
+    with watcher.stage("photo by photo", len(centres)) as stage, one_thread():
+        models = open_models(module, result.files)
         for name, path in centres.items():
             image = read_image(path, lite0.PREPROCESSING)
-            answers[name] = {model: _answer(logits(image)) for model, logits in models.items()}
+            answers[name] = {model: best_answer(logits(image), lite0.class_name) for model, logits in models.items()}
             stage.advance()
     return DemoResult(result, answers)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch on one thread, as the other runtimes are: two that wait for one another are slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _models(module: torch.nn.Module, files: Mapping[str, Path]) -> Iterator[tuple[str, Callable[[Array], Array]]]:
-    """Name and function (1, 3, 224, 224) -> (1, 1000) of the float module and the two canonical int8 files."""
-
-    def run_torch(image: Array) -> Array:
-        with torch.inference_mode():
-            return np.asarray(module(torch.from_numpy(image)))
-
-    yield FLOAT, run_torch
-    yield "onnx-int8", _runner(open_onnx(files["onnx-int8"]))
-    yield "tflite-int8", _runner(open_tflite(files["tflite-int8"]))
-
-
-def _runner(session: Session) -> Callable[[Array], Array]:
-    source, target = session.inputs[0].name, session.outputs[0].name
-    return lambda image: session.run({source: image})[target]
-
-
-def _answer(logits: Array) -> Answer:
-    shifted = np.exp(logits[0] - logits[0].max())
-    best = int(np.argmax(logits[0]))
-    return Answer(lite0.class_name(best), float(shifted[best] / shifted.sum()))

@@ -106,8 +106,9 @@ def _show_budget(report: Report, console: Console) -> None:
 def _show_training(training: TrainingSummary, console: Console) -> None:
     """One line per step: what it was, and what the model costs and knows after it."""
     console.print(Text("Training", "bold"))
-    for name, how, macs, fewer, parameters, top1, time in tabulate_training(training).rows:
-        measured = f"{macs} MACs ({fewer}), {parameters} parameters{'' if top1 == NONE else f', top-1 {top1}'}, {time}"
+    for name, how, macs, fewer, parameters, top1, ratio, took in tabulate_training(training).rows:
+        measured = f"{macs} MACs ({fewer}), {parameters} parameters{'' if top1 == NONE else f', top-1 {top1}'}"
+        measured += f"{'' if ratio == NONE else f', int8 time {ratio}'}, {took}"
         console.print(Padding(Text(f"{name}{'' if how == NONE else f' ({how})'}: {measured}"), (0, 0, 0, 2)))
     console.print(Padding(Text(describe_training(training), "dim"), (0, 0, 0, 2)))
 

@@ -18,11 +18,12 @@ def tabulate_training(training: TrainingSummary) -> Table:
             f"{first / step.macs:.2f}x" if step.macs else NONE,
             count(step.parameters),
             NONE if step.accuracy is None else share(step.accuracy),
+            NONE if step.time_ratio is None else f"{step.time_ratio:.2f}",
             f"{duration(step.seconds)}{' (earlier run)' if step.name in training.resumed else ''}",
         )
         for step in training.steps
     )
-    return Table(("model", "how", "MACs", "fewer", "parameters", "top-1", "time"), rows)
+    return Table(("model", "how", "MACs", "fewer", "parameters", "top-1", "int8 time", "took"), rows)
 
 
 def describe_training(training: TrainingSummary) -> str:

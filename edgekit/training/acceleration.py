@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from edgekit.errors import InputError, MissingExtraError
 
 try:
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator as Accelerator
     from accelerate.data_loader import BatchSamplerShard as BatchSamplerShard
     from accelerate.state import AcceleratorState, PartialState
     from accelerate.utils import broadcast
@@ -23,30 +24,38 @@ except ImportError as error:
 
 
 @contextmanager
-def opened(mixed_precision: str, *, some_unused: bool = False) -> Iterator[Accelerator]:
+def opened(mixed_precision: str) -> Iterator[Accelerator]:
     """An Accelerator as long as the block runs; the precision it had set for the process is forgotten afterwards.
 
     Args:
         mixed_precision: "no", "bf16" or "fp16".
-        some_unused: Whether parameters exist that the loss does not reach.
 
     Raises:
         InputError: The machine cannot compute so, or the script opened an Accelerator of another precision.
     """
     ours = not AcceleratorState._shared_state
-    extras = [DistributedDataParallelKwargs(find_unused_parameters=True)] if some_unused else []
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision, kwargs_handlers=extras)
+        accelerator = Accelerator(mixed_precision=mixed_precision)
     except ValueError as error:
         raise InputError(
             f"mixed precision {mixed_precision!r} is not possible here: {error}", hint="fp16 needs a GPU; try 'bf16'"
         ) from error
     try:
+        if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+            raise InputError("mixed precision 'fp16' needs a GPU, and this is a CPU", hint="'bf16' works on both")
         yield accelerator
     finally:
         accelerator.free_memory()
         if ours:
             AcceleratorState._reset_state()
+
+
+def synchronised(module: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """A module that learns the same in all processes; alone, the module itself."""
+    if accelerator.num_processes == 1:
+        return module
+    devices = [accelerator.local_process_index] if accelerator.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=devices)
 
 
 def process_index() -> int:

@@ -159,6 +159,8 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
     if not isinstance(header, dict) or header.get("version") != _VERSION:
         raise ValueError("its header is not of this version")
+    if not isinstance(header["identity"], dict) or not isinstance(header["facts"], dict):
+        raise ValueError("its header has no identity or no facts")
     if header["digest"] != _digest(tensors):
         raise ValueError("its tensors are not those that were written")
     return header, tensors

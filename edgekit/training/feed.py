@@ -53,7 +53,7 @@ class Feed:
             )
         if not callable(data) and not isinstance(data, Iterable):
             raise InputError(f"the data is a {type(data).__name__}, which cannot be iterated over")
-        self._data = data
+        self._data: Data = data
         self._share = share
         self._seed = seed
         self._counted: int | None = None
@@ -121,22 +121,32 @@ class Feed:
         return data if divisible else None
 
     def _read(self, number: int) -> Iterable[object]:
-        source: object = self._data
-        if not isinstance(source, Iterable) and callable(source):
-            source = source()
-            if not isinstance(source, Iterable):
-                raise InputError(f"the data function gave a {type(source).__name__}, which cannot be iterated over")
-        assert isinstance(source, Iterable)
+        source = _begun(self._data)
         _announce(number, source, getattr(source, "sampler", None))
         return source
 
     def _count(self) -> int:
         loader = self._indexed
-        if loader is not None and isinstance(loader.batch_sampler, Sized):
-            return math.ceil(len(loader.batch_sampler) / self._share.of)
-        if loader is None and isinstance(self._data, Sized):
-            return len(self._data) // self._share.of
-        return sum(1 for _ in self.epoch(0))
+        announced = _length(self._data if loader is None else loader.batch_sampler)
+        if announced is None:
+            return sum(1 for _ in self.epoch(0))
+        return announced // self._share.of if loader is None else math.ceil(announced / self._share.of)
+
+
+def _length(data: object) -> int | None:
+    """What data says of its length; None where it says nothing, as a DataLoader over a stream."""
+    try:
+        return len(data) if isinstance(data, Sized) else None
+    except TypeError:
+        return None
+
+
+def _begun(data: object) -> Iterable[object]:
+    """The data itself, or what its function gives."""
+    found = data if isinstance(data, Iterable) or not callable(data) else data()
+    if not isinstance(found, Iterable):
+        raise InputError(f"the data function gave a {type(found).__name__}, which cannot be iterated over")
+    return found
 
 
 def _announce(number: int, *parts: object) -> None:

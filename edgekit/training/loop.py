@@ -14,11 +14,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from edgekit.errors import InputError, NumericalError, TrainingError
 from edgekit.training import acceleration, random_state
+from edgekit.training.acceleration import Accelerator
 from edgekit.training.batches import Batch
 from edgekit.training.checkpoints import CheckpointFolder
 from edgekit.training.feed import Data, Feed, Share
@@ -56,7 +56,7 @@ def train(model: nn.Module, data: Data, objective: Objective, plan: RunPlan) -> 
         random_state.own_randomness(),
         modes_kept(model),
         _device_kept(model),
-        acceleration.opened(plan.settings.mixed_precision, some_unused=objective.some_unused) as accelerator,
+        acceleration.opened(plan.settings.mixed_precision) as accelerator,
     ):
         share = Share(accelerator.process_index, accelerator.num_processes)
         feed = Feed(data, share=share, seed=plan.settings.seed)
@@ -83,8 +83,9 @@ class _Run:
         learned = [module.to(accelerator.device) for module in objective.learned()]
         optimizer = make_optimizer([model, *learned], settings)
         self._parameters = [one for group in optimizer.param_groups for one in group["params"]]
-        self._wrapped, prepared, *wrapped_losses = accelerator.prepare(model, optimizer, *learned)
-        objective.use(wrapped_losses)
+        self._own_forward = vars(model).get("forward")
+        self._wrapped, prepared = accelerator.prepare(model, optimizer)
+        objective.use([acceleration.synchronised(module, accelerator) for module in learned])
         average = None if settings.ema is None else AveragedWeights(model, settings.ema)
         self._state = RunState(model, learned, prepared, average, accelerator.scaler)
         self._epoch_steps = math.ceil(feed.length / settings.gradient_accumulation)
@@ -109,7 +110,7 @@ class _Run:
             model.load_state_dict(self._state.best or self._good)
             raise
         finally:
-            self._accelerator.unwrap_model(self._wrapped, keep_fp32_wrapper=False)
+            self._unwrap(model)
         if self._state.best:
             model.load_state_dict(self._state.best)
         elif self._state.average is not None:
@@ -117,6 +118,12 @@ class _Run:
         findings = (*self._findings, *self._objective.findings())
         stopped = self._state.standing.stopped or "finished"
         return TrainingResult(model, tuple(standing.history), standing.step, stopped, standing.best, findings)
+
+    def _unwrap(self, model: nn.Module) -> None:
+        """Take off what mixed precision put around the model's forward."""
+        self._accelerator.unwrap_model(self._wrapped, keep_fp32_wrapper=False)
+        if self._own_forward is None:
+            vars(model).pop("forward", None)
 
     def _epoch(self, stage: Stage, interruption: Interruption) -> None:
         """One pass over the data, or what is left of it."""

@@ -22,9 +22,6 @@ TaskLoss = Callable[[Any, Tensor], Tensor]
 class Objective(Protocol):
     """A loss for batches, with what it needs around it."""
 
-    some_unused: bool
-    """Whether some parameters of the model get no gradient from it."""
-
     def identity(self) -> Mapping[str, Any]:
         """What of it decides the result, as JSON: a checkpoint of another one is refused."""
         ...
@@ -56,8 +53,6 @@ class Objective(Protocol):
 
 class Supervised:
     """The loss of outputs against labels."""
-
-    some_unused = False
 
     def __init__(self, loss: TaskLoss | str, *, label_smoothing: float = 0.0) -> None:
         """Train on `loss`; "auto" chooses one by the first batch."""

@@ -78,8 +78,8 @@ def prune(
         ignore: Shell patterns of module paths that keep their output channels, for example ("head.*",).
         schedule: "one-shot", or "iterative": several rounds, with `train` in between.
         steps: Rounds of an iterative schedule; 5 without.
-        data: Batches, walked through several times: inputs, or (inputs, labels). For "taylor", for `repair`, and to
-            re-estimate BatchNorm after cutting.
+        data: Shuffled batches, walked through several times: inputs, or (inputs, labels). For "taylor", for
+            `repair` (the first 8), and to re-estimate BatchNorm after cutting.
         loss: (module, batch) -> scalar tensor, for "taylor".
         train: Called with the module between the rounds of an iterative schedule; trains it in place.
         repair: With data, refit by least squares the layers that lost inputs, so that they say what they said before.

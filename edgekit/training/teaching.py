@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from edgekit.errors import InputError
 from edgekit.shrink.distillation.attention_transfer import AttentionTransfer
@@ -77,7 +78,6 @@ class Teaching:
         self._student_taps: Taps | None = None
         self._teacher_taps: Taps | None = None
         self._findings: list[Finding] = []
-        self.some_unused = self._on_layers and lesson.task_loss is None
 
     def identity(self) -> Mapping[str, Any]:
         """Names of the losses, their settings, and the teacher's digest."""
@@ -138,7 +138,7 @@ class Teaching:
         outputs = full_precision(batch.run(model))
         taught = self._on_taps(batch) if self._on_layers else self._wrapped(outputs, self._said(batch), batch.labels)
         if self._task is None:
-            return taught
+            return taught + 0 * _total(outputs) if isinstance(model, DistributedDataParallel) else taught
         weight = self._lesson.settings.weight
         return (1 - weight) * self._task(outputs, batch.labels) + weight * taught  # type: ignore[arg-type]
 
@@ -224,6 +224,11 @@ def _lent(teacher: nn.Module, device: torch.device) -> Iterator[None]:
         finally:
             if len(homes) == 1:
                 teacher.to(homes.pop())
+
+
+def _total(outputs: Outputs) -> Tensor:
+    """A sum to which every output belongs: several processes wait for gradients of all weights, also of unused ones."""
+    return torch.stack([one.sum() for one in (outputs if isinstance(outputs, tuple) else (outputs,))]).sum()
 
 
 def _last_map(model: nn.Module, first: Batch) -> str:

@@ -14,7 +14,10 @@ from edgekit.errors import RecipeError
 from edgekit.types.strict_table import between, one_of
 from edgekit.units import parse_count, parse_size
 
-IMPORTANCES = ("group-norm", "taylor", "bn-scale", "lamp")
+AUTO = "auto"
+"""What is best for the data at hand."""
+
+IMPORTANCES = (AUTO, "group-norm", "taylor", "bn-scale", "lamp")
 SCHEDULES = ("one-shot", "iterative")
 DISTILLATION_LOSSES = ("kd", "dkd", "feature", "attention")
 BATCHNORMS = ("frozen", "live")
@@ -70,14 +73,14 @@ class PruneSettings:
 
     Attributes:
         target: "1.5x" (fewer multiply-accumulates), "macs=20M", "size=400kB" or "latency=0.6"; "" for no pruning.
-        importance: How channels are ranked.
+        importance: How channels are ranked; "auto" is "taylor" with labelled training data, else "group-norm".
         round_to: Channel counts are multiples of it.
         ignore: Shell patterns of torch modules that keep their channels.
         schedule: All at once, or in steps with training between them.
     """
 
     target: str = ""
-    importance: str = "group-norm"
+    importance: str = AUTO
     round_to: int = 8
     ignore: tuple[str, ...] = ()
     schedule: str = "one-shot"

@@ -16,6 +16,7 @@ class TrainedStep:
         parameters: Elements in all weights.
         accuracy: Share of labelled samples answered rightly, 0..1; None where there are none.
         seconds: Wall time.
+        time_ratio: Time of an int8 file as a share of the given model's, on this CPU, one thread; None: not measured.
     """
 
     name: str
@@ -24,6 +25,7 @@ class TrainedStep:
     parameters: int
     accuracy: float | None
     seconds: float
+    time_ratio: float | None = None
 
 
 @dataclass(frozen=True)

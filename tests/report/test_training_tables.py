@@ -11,7 +11,16 @@ from edgekit.types.training_summary import TrainingSummary
 def test_a_row_says_what_a_step_did_to_cost_and_accuracy(training):
     table = tabulate_training(training)
     assert table.rows[0][:6] == ("as given", "-", "40.8 M", "1.00x", "272 k", "85.8 %")
-    assert table.rows[1] == ("pruned", "2x, group-norm", "20.4 M", "2.00x", "140 k", "60.3 %", "12.5 s (earlier run)")
+    assert table.rows[1] == (
+        "pruned",
+        "2x, group-norm",
+        "20.4 M",
+        "2.00x",
+        "140 k",
+        "60.3 %",
+        "0.91",
+        "12.5 s (earlier run)",
+    )
     assert table.rows[2][-1] == "11 min 40 s"
 
 

@@ -167,13 +167,13 @@ def _positions(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> 
         assert isinstance(output, Tensor)
         return int(output.numel() // int(layer.out_channels))
     if isinstance(layer, nn.Linear):
-        return inputs[0].numel() // layer.in_features if inputs else 0
+        return int(inputs[0].numel() // layer.in_features) if inputs else 0
     if isinstance(layer, nn.RNNBase):
         first = inputs[0]
         values = first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
         return int(values.numel() // int(layer.input_size))
     if isinstance(layer, nn.MultiheadAttention) and inputs:
-        return inputs[0].numel() // layer.embed_dim
+        return int(inputs[0].numel() // int(layer.embed_dim))
     return 0
 
 

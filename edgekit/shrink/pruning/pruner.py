@@ -111,10 +111,10 @@ def prune_module(
                 findings = found.findings
                 widths = {group.name: (group.width, group.width) for group in found.groups}
             before = _copy(work) if settings.repair and evidence.inputs is not None else None
-            axes = _cut_to(work, example, found, goal, settings, target, kept)
+            stays = _cut_to(work, example, found, goal, settings, target, kept)
             if evidence.inputs is not None:
                 if before is not None:
-                    repair(work, before, axes, evidence.inputs)
+                    repair(work, before, stays, evidence.inputs)
                 reestimate_batchnorm(work, evidence.inputs())
             if evidence.train is not None and step < settings.steps:
                 evidence.train(work)
@@ -166,8 +166,8 @@ def _cut_to(
     settings: PruneSettings,
     target: Target,
     kept: dict[Axis, list[int]],
-) -> list[Axis]:
-    """Cut `work` in place until the limit holds, note in `kept` what stays; returns what was cut."""
+) -> Mapping[Axis, Sequence[int]]:
+    """Cut `work` in place until the limit holds and note in `kept` what stays; returns what stays of it now."""
     terms = parameter_terms(work) if limit.is_size else mac_terms(work, example)
     fixed = 0.0 if limit.is_size else count_macs(work, example) - amount(terms, lambda axis: 1.0)
     sizes = {axis: size_of(work, axis) for group in found.groups for axis in group.axes}
@@ -190,7 +190,7 @@ def _cut_to(
         if measured <= limit.value:
             stays = cut(work, cuts_of(widths.units()))
             _compose(kept, stays)
-            return list(stays)
+            return stays
         if not is_met:
             break
         asked -= measured - limit.value

@@ -7,7 +7,7 @@ makes up for what the ones before it lost. No labels are needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,8 +21,8 @@ from edgekit.shrink.pruning.tracing import Example, call, evaluating, quiet
 
 RIDGE = 1e-2
 """Pull towards the present weights, as a share of the mean squared input."""
-ROWS = 200_000
-"""Positions that are enough for any fit here."""
+ROWS = 12_000
+"""Positions of a batch that are looked at, evenly spread."""
 COLUMNS = 4608
 """Layers with more inputs than this (channels times kernel) are left as they are: their fit would take minutes."""
 
@@ -39,7 +39,7 @@ class Sums:
 def repair(
     pruned: nn.Module,
     original: nn.Module,
-    axes: Iterable[Axis],
+    kept: Mapping[Axis, Sequence[int]],
     inputs: Callable[[], Iterable[Example]],
     *,
     batches: int = 8,
@@ -49,20 +49,20 @@ def repair(
     Args:
         pruned: The cut module.
         original: The same before cutting; not changed.
-        axes: What was cut.
+        kept: What the cut left of each axis it touched.
         inputs: Fresh walks over batches of inputs.
         batches: How many of them to look at.
 
     Returns:
         Paths of the layers that were refitted.
     """
-    readers = {path for path, side in axes if side == "in"}
+    readers = {path for path, side in kept if side == "in"}
     order = [path for path in _called(pruned, inputs) if path in readers and _is_fittable(pruned.get_submodule(path))]
     for path in order:
         reestimate_batchnorm(pruned, inputs(), batches=batches)
         sums = _observe(pruned, original, path, list(islice(inputs(), batches)))
         if sums is not None:
-            _solve(pruned.get_submodule(path), sums)
+            _solve(pruned.get_submodule(path), sums, kept.get((path, "out")))
     return order
 
 
@@ -109,8 +109,6 @@ def _observe(pruned: nn.Module, original: nn.Module, path: str, batches: Sequenc
                 call(pruned, batch)
                 call(original, batch)
                 sums = _add(sums, *_rows(layer, seen["x"], seen["y"]))
-                if sums.rows >= ROWS:
-                    break
     finally:
         for hook in hooks:
             hook.remove()
@@ -125,6 +123,8 @@ def _rows(layer: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         x, y = patches.transpose(1, 2).flatten(0, 1), y.flatten(2).transpose(1, 2).flatten(0, 1)
     else:
         x, y = x.flatten(0, -2), y.flatten(0, -2)
+    stride = -(-len(x) // ROWS)
+    x, y = x[::stride], y[::stride]
     return torch.cat([x, x.new_ones(len(x), 1)], 1), y
 
 
@@ -133,16 +133,17 @@ def _add(sums: Sums | None, x: Tensor, y: Tensor) -> Sums:
     return Sums(xx, xy, len(x)) if sums is None else Sums(sums.xx + xx, sums.xy + xy, sums.rows + len(x))
 
 
-def _solve(layer: nn.Module, sums: Sums) -> None:
+def _solve(layer: nn.Module, sums: Sums, outputs: Sequence[int] | None) -> None:
     """Weights nearest to the present ones that fit the rows; the ones' column is the bias, or is left to BatchNorm."""
     weight, bias = layer.weight, layer.bias
+    xy = sums.xy if outputs is None else sums.xy[:, list(outputs)]
     assert isinstance(weight, nn.Parameter)
     present = torch.cat([weight.detach().flatten(1).double().T, weight.new_zeros(1, len(weight)).double()])
     if isinstance(bias, Tensor):
         present[-1] = bias.detach().double()
     pull = RIDGE * torch.diag(sums.xx)[:-1].mean().clamp_min(1e-12) * torch.ones(len(present), dtype=torch.float64)
     pull[-1] = 1e-9 * sums.rows
-    fitted = torch.linalg.solve(sums.xx + torch.diag(pull), sums.xy + pull[:, None] * present)
+    fitted = torch.linalg.solve(sums.xx + torch.diag(pull), xy + pull[:, None] * present)
     if not bool(fitted.isfinite().all()):
         return
     with torch.no_grad():

@@ -35,7 +35,7 @@ def test_masks_hold_through_training_and_finish_bakes_them(pattern: str) -> None
     wanted = [0.5 * (1 - (1 - step / 4) ** 3) for step in range(1, 5)]
     assert shares[1:5] == pytest.approx(wanted, abs=0.01)
     finished = sparsity.finish()
-    assert list(finished.state_dict()) == list(net().state_dict())
+    assert set(finished.state_dict()) == set(net().state_dict())
     zeros = sum(int((layer.weight == 0).sum()) for layer in (module[0], module[3]))
     assert zeros == 0.5 * (module[0].weight.numel() + module[3].weight.numel())
     if pattern == "2:4":
@@ -47,7 +47,7 @@ def test_masks_hold_through_training_and_finish_bakes_them(pattern: str) -> None
 def test_finishing_early_and_wrong_settings_are_refused() -> None:
     with pytest.raises(ShrinkError, match="step 0 of 3"):
         sparsify(net(), steps=3).finish()
-    with pytest.raises(ShrinkError, match="share of zeros of 0.5"):
+    with pytest.raises(ShrinkError, match=r"share of zeros of 0\.5"):
         sparsify(net(), amount=0.7)
     with pytest.raises(RecipeError):
         sparsify(net(), pattern="1:4")

@@ -1,0 +1,1 @@
+"""DS-CNN, depthwise separable convolutions, for digits of 28x28."""

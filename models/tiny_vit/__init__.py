@@ -1,0 +1,1 @@
+"""A tiny vision transformer, for digits of 8x8."""
