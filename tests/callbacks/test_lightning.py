@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -163,10 +164,10 @@ def test_a_teacher_draws_the_student_nearer(tmp_path: Path) -> None:
         callback = EdgekitCallback(CompressionSchedule(distill=DistillPhase(teacher, weight=weight)))
         fit = trainer(tmp_path, callback, epochs=4)
         fit.fit(module, loader())
+        states[weight] = copy.deepcopy(module.model.state_dict())
         with torch.no_grad():
             said = [one(images).log_softmax(1) for one in (module.model.train(), teacher.eval())]
         gaps.append(float(nn.functional.kl_div(*said, reduction="batchmean", log_target=True)))
-        states[weight] = module.model.state_dict()
     assert gaps[1] < 0.5 * gaps[0]
     plain = Digits()
     trainer(tmp_path, epochs=4).fit(plain, loader())
@@ -258,7 +259,7 @@ def test_after_an_exception_the_module_is_the_users_again(tmp_path: Path) -> Non
 
 
 def test_self_is_the_net_before_it_was_pruned(tmp_path: Path) -> None:
-    module = Digits(trained_net())
+    module = Digits(trained_net().train())
     schedule = CompressionSchedule(
         calibration=calibration(), prune=PrunePhase(speedup=1.5, round_to=4), distill=DistillPhase("self", weight=1.0)
     )

@@ -98,7 +98,9 @@ def restore(module: nn.Module, path: Path) -> nn.Module:
 
 
 def shrink_as_planned(module: nn.Module, plan: PruningPlan) -> None:
-    """Give the original module the sizes of a plan, in place; the values of its weights are meaningless afterwards.
+    """Give the original module the sizes of a plan, in place.
+
+    Its weights are the first channels of each layer: numbers of the right size, and not those that pruning kept.
 
     Raises:
         ModelLoadError: The plan does not fit the module.
@@ -145,7 +147,7 @@ def _shrink_tensors(module: nn.Module, plan: PruningPlan) -> None:
                 f"{name} must have the shape {before} before pruning, found {tuple(tensor.shape)}", hint=_HINT
             )
         if id(tensor) not in made:
-            small = torch.empty(after, dtype=tensor.dtype, device=tensor.device)
+            small = tensor.detach()[tuple(slice(size) for size in after)].clone()  # its values are not meant to last
             is_weight = isinstance(tensor, nn.Parameter)
             made[id(tensor)] = nn.Parameter(small, requires_grad=tensor.requires_grad) if is_weight else small
         if tuple(made[id(tensor)].shape) != after:
