@@ -39,7 +39,7 @@ ERRORS = [
     for error in vars(errors).values()
     if isinstance(error, type)
     and issubclass(error, errors.EdgekitError)
-    and error not in (errors.MissingExtraError, errors.UnsupportedOpError, errors.ParityError)
+    and error not in (errors.MissingExtraError, errors.UnsupportedOpError, errors.ParityError, errors.NumericalError)
 ]
 
 

@@ -31,6 +31,7 @@ def test_bash_completes_a_verb_and_a_flag() -> None:
         ("edgekit compress --form", "plain,--formats\n"),
         ("edgekit compress x --for arm,q", "plain,arm,qnn\n"),
         ("edgekit inspect x --for arm,q", "plain,arm,qnn\n"),
+        ("edgekit demo res", "plain,resnet8\n"),
     ):
         words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_EDGEKIT_COMPLETE": "bash_complete"}
         done = subprocess.run([program], env={**os.environ, **words}, capture_output=True, text=True, check=False)

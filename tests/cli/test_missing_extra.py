@@ -30,6 +30,7 @@ def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
         (["inspect", "model.tflite"], "compress"),
         (["operators"], "compress"),
         (["demo"], "demo"),
+        (["demo", "resnet8"], "demo"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

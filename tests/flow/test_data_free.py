@@ -74,7 +74,7 @@ def test_a_quantized_model_is_not_quantized_in_another_way(
 ) -> None:
     out = synthesized.with_name("otherwise")
     assert run(["compress", str(synthesized / FILES["onnx-x86"]), "--out", str(out), *flags, *QUICK]) == 2
-    assert "the model is quantized already: its own are kept" in capfd.readouterr().err
+    assert "the model is quantized already: those are kept" in capfd.readouterr().err
     assert not out.exists()
 
 
