@@ -150,6 +150,16 @@ def test_the_page_on_training_works_from_top_to_bottom(desk: Path) -> None:
     assert (desk / "edgekit-out" / "model.int8.tflite").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.` is deprecated.*")
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
+@pytest.mark.filterwarnings("ignore:The number of training batches.*")
+def test_the_page_on_callbacks_works_from_top_to_bottom(desk: Path) -> None:
+    with fresh_module("net"):
+        assert perform(ROOT / "docs" / "callbacks.md", desk) == 3
+    assert (desk / "artifacts" / "model.int8.tflite").is_file()
+
+
 def test_the_page_on_the_zoo_works_from_top_to_bottom(desk: Path) -> None:
     assert perform(ROOT / "docs" / "zoo.md", desk) == 3
     assert (desk / "demo-out" / "resnet8" / "model.int8.tflite").stat().st_size > 0
