@@ -58,5 +58,6 @@ class HeldZeros:
 
     @property
     def share(self) -> float:
-        """Share of zeros."""
-        return 1.0 - sum(int(mask.sum()) for mask in self._masks) / max(1, sum(mask.numel() for mask in self._masks))
+        """Share of zeros in the weights as they are."""
+        zeros = sum(int((value.detach() == 0).sum()) for value in self._weights)
+        return zeros / max(1, sum(value.numel() for value in self._weights))
