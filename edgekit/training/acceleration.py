@@ -25,29 +25,42 @@ except ImportError as error:
 
 @contextmanager
 def opened(mixed_precision: str) -> Iterator[Accelerator]:
-    """An Accelerator as long as the block runs; the precision it had set for the process is forgotten afterwards.
+    """An Accelerator as long as the block runs; afterwards the process has the precision that it had before.
+
+    Accelerate keeps one precision per process and refuses a second one, so that of the script (or of a Trainer that
+    ran earlier) is set aside.
 
     Args:
         mixed_precision: "no", "bf16" or "fp16".
 
     Raises:
-        InputError: The machine cannot compute so, or the script opened an Accelerator of another precision.
+        InputError: The machine cannot compute so.
     """
-    ours = not AcceleratorState._shared_state
+    outside = dict(AcceleratorState._shared_state)
+    AcceleratorState._reset_state()
     try:
-        accelerator = Accelerator(mixed_precision=mixed_precision)
+        with _refused_by_name(mixed_precision):
+            accelerator = Accelerator(mixed_precision=mixed_precision)
+        if mixed_precision == "fp16" and accelerator.device.type == "cpu":
+            raise InputError("mixed precision 'fp16' needs a GPU, and this is a CPU", hint="'bf16' works on both")
+        try:
+            yield accelerator
+        finally:
+            accelerator.free_memory()
+    finally:
+        AcceleratorState._reset_state()
+        AcceleratorState._shared_state.update(outside)
+
+
+@contextmanager
+def _refused_by_name(mixed_precision: str) -> Iterator[None]:
+    """What Accelerate says of a precision that the machine lacks, as an error of ours."""
+    try:
+        yield
     except ValueError as error:
         raise InputError(
             f"mixed precision {mixed_precision!r} is not possible here: {error}", hint="fp16 needs a GPU; try 'bf16'"
         ) from error
-    try:
-        if mixed_precision == "fp16" and accelerator.device.type == "cpu":
-            raise InputError("mixed precision 'fp16' needs a GPU, and this is a CPU", hint="'bf16' works on both")
-        yield accelerator
-    finally:
-        accelerator.free_memory()
-        if ours:
-            AcceleratorState._reset_state()
 
 
 def synchronised(module: nn.Module, accelerator: Accelerator) -> nn.Module:

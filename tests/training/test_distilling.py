@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -71,6 +73,17 @@ def test_what_was_lent_comes_back_as_it_was(net: Net, teacher: nn.Module, loader
     assert random.getstate() == states[2]
     assert not any(module._forward_hooks for module in (*student.modules(), *teacher.modules()))
     distill(student, teacher, loader, steps=1)  # another precision in the same process
+
+
+def test_an_accelerator_of_the_script_keeps_its_precision(net: Net, teacher: nn.Module, loader: Loader) -> None:
+    AcceleratorState._reset_state()
+    theirs = Accelerator(mixed_precision="bf16")
+    try:
+        distill(net(4), teacher, loader, steps=1)
+        assert theirs.mixed_precision == "bf16"
+        assert theirs.state.mixed_precision == AcceleratorState().mixed_precision == "bf16"
+    finally:
+        AcceleratorState._reset_state()
 
 
 def test_the_same_seed_gives_the_same_weights(net: Net, teacher: nn.Module, loader: Loader) -> None:
