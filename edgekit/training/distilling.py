@@ -83,9 +83,16 @@ def distill(
     kept = None
     if cache is not None and cache is not False:
         _require_repeatable(data, augment, chosen.seed)
-        kept = TeacherCache(Path(CACHE_FOLDER if cache is True else cache), teacher, rank=process_index())
+        folder = Path(CACHE_FOLDER if cache is True else cache)
+        kept = TeacherCache(folder, teacher, precision=chosen.mixed_precision, rank=process_index())
     lesson = Lesson(
-        loss, task_loss, distillation or Distillation(), chosen.label_smoothing, seed=chosen.seed, cache=kept
+        loss,
+        task_loss,
+        distillation or Distillation(),
+        chosen.label_smoothing,
+        seed=chosen.seed,
+        cache=kept,
+        mixed_precision=chosen.mixed_precision,
     )
     return train(student, data, Teaching(teacher, lesson), plan)
 

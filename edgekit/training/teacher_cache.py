@@ -41,15 +41,18 @@ class TeacherCache:
         misses: Samples the teacher was asked for.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], teacher: nn.Module, *, rank: int = 0) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], teacher: nn.Module, *, precision: str = "no", rank: int = 0
+    ) -> None:
         """Use `folder`, and what an earlier run left there.
 
         Args:
             folder: May serve several teachers.
             teacher: Its weights and its printed structure name the folder inside.
+            precision: In which it computes, as in `TrainingSettings.mixed_precision`; names the folder too.
             rank: Process; each writes files of its own.
         """
-        name = digest.of_bytes(f"{state_digest(teacher.state_dict())} {teacher}".encode())[:16]
+        name = digest.of_bytes(f"{state_digest(teacher.state_dict())} {teacher} {precision}".encode())[:16]
         self.folder = Path(folder) / f"teacher-{name}" / f"process-{rank}"
         self.hits = self.misses = 0
         self._useless = False

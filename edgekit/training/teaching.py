@@ -42,6 +42,7 @@ class Lesson:
         label_smoothing: Of the built-in cross-entropy.
         seed: Of the projections of "feature".
         cache: Remembers what the teacher said; None asks it each time.
+        mixed_precision: In which the teacher computes: "no", "bf16" or "fp16", as the student does.
     """
 
     loss: nn.Module | str
@@ -50,6 +51,7 @@ class Lesson:
     label_smoothing: float = 0.0
     seed: int = 0
     cache: TeacherCache | None = None
+    mixed_precision: str = "no"
 
 
 class Teaching:
@@ -148,17 +150,22 @@ class Teaching:
         return (*self._findings, *cached)
 
     def _said(self, batch: Batch) -> Outputs:
-        with torch.no_grad():
-            if self._lesson.cache is None:
-                return full_precision(batch.run(self._teacher))
-            return self._lesson.cache.said(batch, lambda: full_precision(batch.run(self._teacher)))
+        if self._lesson.cache is None:
+            return self._ask(batch)
+        return self._lesson.cache.said(batch, lambda: self._ask(batch))
+
+    def _ask(self, batch: Batch) -> Outputs:
+        """The teacher's outputs in float32, computed in the precision of the run."""
+        device, precision = batch.first.device.type, self._lesson.mixed_precision
+        dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+        with torch.no_grad(), torch.autocast(device, dtype=dtype, enabled=precision != "no"):
+            return full_precision(batch.run(self._teacher))
 
     def _on_taps(self, batch: Batch) -> Tensor:
         assert self._wrapped is not None
         assert self._student_taps is not None
         assert self._teacher_taps is not None
-        with torch.no_grad():
-            batch.run(self._teacher)
+        self._ask(batch)
         ours = [as_float(value) for value in self._student_taps.take()]
         theirs = [as_float(value) for value in self._teacher_taps.take()]
         return self._wrapped(ours, theirs)  # type: ignore[no-any-return]

@@ -86,6 +86,18 @@ def test_an_accelerator_of_the_script_keeps_its_precision(net: Net, teacher: nn.
         AcceleratorState._reset_state()
 
 
+@pytest.mark.parametrize("loss", ["kd", "feature"])
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_the_teacher_computes_in_the_precision_of_the_run(
+    net: Net, teacher: nn.Module, loader: Loader, precision: str, loss: str
+) -> None:
+    seen: list[torch.dtype] = []
+    settings = TrainingSettings(mixed_precision=precision)
+    with teacher[0].register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype)):
+        distill(net(4), teacher, loader, steps=2, loss=loss, settings=settings)
+    assert seen[-2:] == [torch.bfloat16 if precision == "bf16" else torch.float32] * 2
+
+
 def test_the_same_seed_gives_the_same_weights(net: Net, teacher: nn.Module, loader: Loader) -> None:
     def run(seed: int) -> nn.Module:
         torch.rand(3)

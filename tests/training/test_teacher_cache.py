@@ -52,6 +52,13 @@ def test_it_answers_for_the_same_samples_in_any_order_and_in_a_later_run(
     assert (desk.asked, later.asked, later.cache.hits) == (1, 0, 2)
 
 
+def test_what_was_said_in_another_precision_is_not_found(net: Net, inputs: Tensor, tmp_path: Path) -> None:
+    desk = Desk(tmp_path, net(4))
+    desk.said(inputs)
+    assert TeacherCache(tmp_path, desk.teacher).folder == desk.cache.folder
+    assert TeacherCache(tmp_path, desk.teacher, precision="bf16").folder != desk.cache.folder
+
+
 def test_other_samples_and_other_teachers_are_asked_for(net: Net, inputs: Tensor, tmp_path: Path) -> None:
     desk = Desk(tmp_path, net(4))
     desk.said(inputs)
