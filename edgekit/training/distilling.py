@@ -10,6 +10,7 @@ from torch import nn
 from edgekit.errors import InputError
 from edgekit.training.acceleration import process_index
 from edgekit.training.feed import Data, Feed, Share
+from edgekit.training.lesson import Lesson
 from edgekit.training.loop import train
 from edgekit.training.objective import TaskLoss
 from edgekit.training.outcome import TrainingResult
@@ -17,7 +18,7 @@ from edgekit.training.plan import Augment, RunPlan
 from edgekit.training.scoring import Evaluation
 from edgekit.training.settings import Distillation, TrainingSettings
 from edgekit.training.teacher_cache import TeacherCache, sample_digests
-from edgekit.training.teaching import Lesson, Teaching
+from edgekit.training.teaching import Teaching
 from edgekit.types.progress import Progress, Silent
 
 CACHE_FOLDER = ".edgekit-teacher"
@@ -55,8 +56,8 @@ def distill(
         epochs: Passes over the data; either these or steps.
         steps: Optimizer steps.
         loss: "kd" (Hinton 2015), "dkd" (Zhao 2022, needs labels), "output" (mean squares, for outputs that are no
-            classes), "feature" (FitNets 2015), "attention" (Zagoruyko 2017), or a module called as
-            (student outputs, teacher outputs, labels) that gives a scalar.
+            classes), "feature" (FitNets 2015), "attention" (Zagoruyko 2017), one of each joined by a plus sign, as in
+            "kd+feature", or a module called as (student outputs, teacher outputs, labels) that gives a scalar.
         task_loss: What the labels add: "auto" is cross-entropy for integer labels, mean squares for floating-point
             ones, and nothing without labels; a function of (outputs, labels); or None for the teacher alone.
         distillation: Weight of the teacher's part, temperature, taps.

@@ -79,6 +79,7 @@ class Distillation:
         temperature: Softens the answers of "kd" and "dkd" (no unit, above 0).
         target_weight: alpha of "dkd".
         other_weight: beta of "dkd".
+        layer_weight: Of the part on layers in a loss like "kd+feature", at least 0.
         taps: Pairs (layer of the student, layer of the teacher) for "feature" and "attention", named as in
             `named_modules()`. Empty: the last feature map of each.
     """
@@ -87,6 +88,7 @@ class Distillation:
     temperature: float = 4.0
     target_weight: float = 1.0
     other_weight: float = 8.0
+    layer_weight: float = 1.0
     taps: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ class Distillation:
         above_zero("temperature", self.temperature)
         at_least("target_weight", self.target_weight, 0)
         at_least("other_weight", self.other_weight, 0)
+        at_least("layer_weight", self.layer_weight, 0)
         for pair in self.taps:
             if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
                 raise InputError(f"taps has {pair!r}", hint='write pairs: taps=(("student.layer", "teacher.layer"),)')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -13,72 +13,26 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from edgekit.errors import InputError
-from edgekit.shrink.distillation.attention_transfer import AttentionTransfer
-from edgekit.shrink.distillation.dkd import DecoupledTargets
-from edgekit.shrink.distillation.feature import FeatureHints
-from edgekit.shrink.distillation.kd import SoftTargets
-from edgekit.shrink.distillation.output import OutputLoss
 from edgekit.shrink.distillation.taps import Taps, last_feature_map, tapped
 from edgekit.training.batches import Batch, Outputs
 from edgekit.training.checkpoints import state_digest
+from edgekit.training.lesson import Lesson
 from edgekit.training.modes import modes_kept
 from edgekit.training.objective import TaskLoss, as_float, choose_task_loss, full_precision, has_weights, look, spoken
-from edgekit.training.settings import Distillation, one_of
-from edgekit.training.teacher_cache import TeacherCache
 from edgekit.types.finding import Finding, Severity
-
-ON_OUTPUTS = ("kd", "dkd", "output")
-ON_LAYERS = ("feature", "attention")
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What is asked of the teacher.
-
-    Attributes:
-        loss: A name, or a module called as (student outputs, teacher outputs, labels).
-        task_loss: "auto", a function of (outputs, labels), or None for the teacher alone.
-        settings: Weights, temperature, taps.
-        label_smoothing: Of the built-in cross-entropy.
-        seed: Of the projections of "feature".
-        cache: Remembers what the teacher said; None asks it each time.
-        mixed_precision: In which the teacher computes: "no", "bf16" or "fp16", as the student does.
-    """
-
-    loss: nn.Module | str
-    task_loss: TaskLoss | str | None
-    settings: Distillation
-    label_smoothing: float = 0.0
-    seed: int = 0
-    cache: TeacherCache | None = None
-    mixed_precision: str = "no"
 
 
 class Teaching:
-    """(1 - weight) * task loss + weight * the teacher's loss."""
+    """(1 - weight) * task loss + weight * (loss on outputs + layer_weight * loss on layers)."""
 
     def __init__(self, teacher: nn.Module, lesson: Lesson) -> None:
-        """Prepare to learn from `teacher`; it is not changed.
-
-        Raises:
-            InputError: There is no such loss, or the cache cannot serve it.
-        """
-        if isinstance(lesson.loss, str):
-            one_of("loss", lesson.loss, (*ON_OUTPUTS, *ON_LAYERS))
-        if isinstance(lesson.task_loss, str):
-            one_of("task_loss", lesson.task_loss, ("auto",))
-        self._on_layers = lesson.loss in ON_LAYERS
-        if self._on_layers and lesson.cache is not None:
-            raise InputError(
-                f"the loss '{lesson.loss}' learns from inner layers, which are not cached", hint="leave cache out"
-            )
+        """Prepare to learn from `teacher`; it is not changed."""
         self._teacher = teacher
         self._lesson = lesson
-        self._loss: nn.Module | None = None
-        self._wrapped: nn.Module | None = None
+        self._output_loss: nn.Module | None = None
+        self._layer_loss: nn.Module | None = None
         self._task: TaskLoss | None = None
-        self._student_taps: Taps | None = None
-        self._teacher_taps: Taps | None = None
+        self._taps: tuple[Taps, Taps] | None = None
         self._findings: list[Finding] = []
 
     def identity(self) -> Mapping[str, Any]:
@@ -103,31 +57,31 @@ class Teaching:
             )
         with ExitStack() as stack:
             stack.enter_context(_lent(self._teacher, device))
-            pairs = self._pairs(model, first) if self._on_layers else ()
+            pairs = self._pairs(model, first) if self._lesson.on_layers else ()
             names = tuple(zip(*pairs, strict=True)) or ((), ())
             ours = stack.enter_context(tapped(model, names[0], owner="student"))
             theirs = stack.enter_context(tapped(self._teacher, names[1], owner="teacher"))
             student, teacher = full_precision(look(model, first)), full_precision(look(self._teacher, first))
             self._task = choose_task_loss(self._lesson.task_loss, student, first.labels, self._lesson.label_smoothing)
+            self._taps = ours, theirs
+            self._layer_loss = self._lesson.layer_loss(ours.take(), theirs.take())
+            self._output_loss = self._lesson.output_loss()
             self._note_task(first)
-            if self._on_layers:
-                self._student_taps, self._teacher_taps = ours, theirs
-                self._loss = self._layer_loss(ours.take(), theirs.take())
-            else:
-                self._loss = self._output_loss().to(device)
+            if self._output_loss is not None:
+                self._output_loss.to(device)
                 with torch.no_grad():
-                    self._loss(student, teacher, first.labels)
-            self._wrapped = self._loss
+                    self._output_loss(student, teacher, first.labels)
             yield
 
     def learned(self) -> Sequence[nn.Module]:
-        """The loss, where it has weights of its own."""
-        return [self._loss] if self._loss is not None and has_weights(self._loss) else []
+        """The losses that have weights of their own."""
+        return [loss for loss in (self._output_loss, self._layer_loss) if loss is not None and has_weights(loss)]
 
     def use(self, learned: Sequence[nn.Module]) -> None:
-        """Use the wrapped loss."""
-        if learned:
-            self._wrapped = learned[0]
+        """Use the wrapped losses."""
+        wrapped = dict(zip(map(id, self.learned()), learned, strict=True))
+        self._output_loss = wrapped.get(id(self._output_loss), self._output_loss)
+        self._layer_loss = wrapped.get(id(self._layer_loss), self._layer_loss)
 
     def before_epoch(self, model: nn.Module, epoch: int) -> None:
         """Let the cache see whether it is of use."""
@@ -136,9 +90,8 @@ class Teaching:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The loss of a batch."""
-        assert self._wrapped is not None
         outputs = full_precision(batch.run(model))
-        taught = self._on_taps(batch) if self._on_layers else self._wrapped(outputs, self._said(batch), batch.labels)
+        taught = self._taught(outputs, batch)
         if self._task is None:
             return taught + 0 * _total(outputs) if isinstance(model, DistributedDataParallel) else taught
         weight = self._lesson.settings.weight
@@ -161,35 +114,18 @@ class Teaching:
         with torch.no_grad(), torch.autocast(device, dtype=dtype, enabled=precision != "no"):
             return full_precision(batch.run(self._teacher))
 
-    def _on_taps(self, batch: Batch) -> Tensor:
-        assert self._wrapped is not None
-        assert self._student_taps is not None
-        assert self._teacher_taps is not None
-        self._ask(batch)
-        ours = [as_float(value) for value in self._student_taps.take()]
-        theirs = [as_float(value) for value in self._teacher_taps.take()]
-        return self._wrapped(ours, theirs)  # type: ignore[no-any-return]
-
-    def _output_loss(self) -> nn.Module:
-        asked, settings = self._lesson.loss, self._lesson.settings
-        if isinstance(asked, nn.Module):
-            return asked
-        if asked == "kd":
-            return SoftTargets(settings.temperature)
-        if asked == "dkd":
-            return DecoupledTargets(settings.temperature, settings.target_weight, settings.other_weight)
-        return OutputLoss()
-
-    def _layer_loss(self, ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> nn.Module:
-        if self._lesson.loss == "attention":
-            loss: nn.Module = AttentionTransfer()
-        else:
-            shapes = [[value.shape for value in side] for side in (ours, theirs)]
-            loss = FeatureHints(shapes[0], shapes[1], self._lesson.seed)
-        loss = loss.to(ours[0].device)
-        with torch.no_grad():
-            loss([as_float(value) for value in ours], [as_float(value) for value in theirs])
-        return loss
+    def _taught(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """The teacher's part of the loss: on outputs, on layers, or both."""
+        said = self._said(batch)
+        parts: list[Tensor] = []
+        if self._output_loss is not None:
+            parts.append(self._output_loss(outputs, said, batch.labels))
+        if self._layer_loss is not None:
+            assert self._taps is not None
+            ours, theirs = ([as_float(value) for value in side.take()] for side in self._taps)
+            weight = 1.0 if self._output_loss is None else self._lesson.settings.layer_weight
+            parts.append(weight * self._layer_loss(ours, theirs))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def _pairs(self, model: nn.Module, first: Batch) -> tuple[tuple[str, str], ...]:
         if self._lesson.settings.taps:
@@ -209,7 +145,7 @@ class Teaching:
     def _note_task(self, first: Batch) -> None:
         if self._task is not None:
             return
-        if self._on_layers:
+        if self._output_loss is None:
             message = "there is no task loss: layers after the last tap learn nothing"
             self._findings.append(Finding("no-task-loss", message, hint="give labels, or task_loss"))
         elif self._lesson.task_loss is not None:

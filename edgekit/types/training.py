@@ -19,7 +19,16 @@ AUTO = "auto"
 
 IMPORTANCES = (AUTO, "group-norm", "taylor", "bn-scale", "lamp")
 SCHEDULES = ("one-shot", "iterative")
-DISTILLATION_LOSSES = ("kd", "dkd", "feature", "attention")
+DISTILLATION_LOSSES = (
+    "kd",
+    "dkd",
+    "feature",
+    "attention",
+    "kd+feature",
+    "kd+attention",
+    "dkd+feature",
+    "dkd+attention",
+)
 BATCHNORMS = ("frozen", "live")
 SELF = "self"
 """The teacher that is the model itself, as it was before it was made smaller."""

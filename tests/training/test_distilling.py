@@ -39,7 +39,7 @@ def teacher(net: Net, loader: Loader) -> nn.Sequential:
     return model
 
 
-@pytest.mark.parametrize("loss", ["kd", "dkd", "output", "feature", "attention"])
+@pytest.mark.parametrize("loss", ["kd", "dkd", "output", "feature", "attention", "kd+feature", "dkd+attention"])
 def test_every_loss_falls(net: Net, teacher: nn.Module, loader: Loader, loss: str) -> None:
     result = distill(net(4), teacher, loader, epochs=6, loss=loss, settings=FAST)
     assert result.history[-1].loss < 0.9 * result.history[0].loss
@@ -52,6 +52,21 @@ def test_the_student_learns_from_the_teacher_alone(net: Net, teacher: nn.Module,
     assert result.best is not None
     assert result.best > 0.8
     assert [finding.code for finding in result.findings] == ["no-task-loss"]
+
+
+def test_a_joined_loss_is_the_sum_of_its_parts(net: Net, teacher: nn.Module, loader: Loader) -> None:
+    """The first loss of a run does not depend on how it is weighed: the batches and the student are the same."""
+
+    def first(loss: str, **more: float) -> float:
+        settings = Distillation(temperature=2.0, **more)
+        return (
+            distill(net(4), teacher, loader, steps=1, loss=loss, task_loss=None, distillation=settings).history[0].loss
+        )
+
+    parts = first("kd"), first("feature")
+    assert first("kd+feature") == pytest.approx(sum(parts), rel=1e-5)
+    assert first("kd+feature", layer_weight=3.0) == pytest.approx(parts[0] + 3 * parts[1], rel=1e-5)
+    assert first("feature", layer_weight=3.0) == pytest.approx(parts[1], rel=1e-6), "alone there is nothing to weigh"
 
 
 def test_what_was_lent_comes_back_as_it_was(net: Net, teacher: nn.Module, loader: Loader) -> None:

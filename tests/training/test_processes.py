@@ -43,6 +43,7 @@ def run(name, data, **more):
 loader = DataLoader(Watched(inputs, labels), batch_size=6, shuffle=True)
 found = {"kd": run("kd", loader), "seen": sorted(set(seen))}
 found["feature"] = run("feature", loader, loss="feature", task_loss=None)
+found["joined"] = run("joined", loader, loss="kd+feature")
 batches = list(zip(inputs.split(8), labels.split(8)))
 found["list"] = run("list", batches, cache=f"{sys.argv[1]}/cache", settings=TrainingSettings(gradient_accumulation=2))
 found["again"] = run("list", batches, settings=TrainingSettings(gradient_accumulation=2))
@@ -89,7 +90,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
-@pytest.mark.parametrize("run", ["kd", "feature", "list"])
+@pytest.mark.parametrize("run", ["kd", "feature", "joined", "list"])
 def test_both_end_with_the_same_weights_losses_and_scores(ranks: list[dict[str, object]], run: str) -> None:
     """Also batch-norm statistics, with students that began apart and evaluations that differ."""
     assert ranks[0][run] == ranks[1][run]
@@ -103,6 +104,6 @@ def test_the_data_was_shared_out(ranks: list[dict[str, object]]) -> None:
 
 
 def test_only_the_first_writes_checkpoints_and_both_resume(ranks: list[dict[str, object]]) -> None:
-    assert ranks[0]["wrote"] == 6
+    assert ranks[0]["wrote"] == 8
     assert ranks[1]["wrote"] == 0
     assert all(rank["again"] == rank["list"] for rank in ranks)

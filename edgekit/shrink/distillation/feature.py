@@ -1,8 +1,8 @@
 """Hints: inner layers of the student learn the teacher's through a projection that is learned along (FitNets).
 
-Romero et al. 2015 (arXiv 1412.6550, equation 3). The projection is needed for other widths and is thrown away after
-training. Outputs with two axes are (batch, features), with three (batch, tokens, features), with more
-(batch, channels, positions...).
+Romero et al. 2015 (arXiv 1412.6550, equation 3). The projection is there where widths differ and is thrown away after
+training; a pruned net with the residual stream of its teacher is compared channel by channel. Outputs with two axes
+are (batch, features), with three (batch, tokens, features), with more (batch, channels, positions...).
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ from edgekit.shrink.distillation.sizes import same_positions
 
 
 class FeatureHints(nn.Module):
-    """Mean squared difference between projected student features and teacher features, mean over the taps.
+    """Squared difference between projected student features and teacher features, mean over the taps.
+
+        loss = mean((projected - teacher)^2) / mean(teacher^2)
+
+    The paper's without the denominator, which takes the unit out: 1 is what all-zero features give, whatever the net,
+    so that one weight fits beside other losses.
 
     Attributes:
-        projections: One for each pair of taps, student to teacher: a linear layer over the features.
+        projections: One for each pair of taps, student to teacher: a linear layer over the features, or nothing where
+            there are as many.
     """
 
     def __init__(self, student: Sequence[torch.Size], teacher: Sequence[torch.Size], seed: int = 0) -> None:
@@ -46,19 +52,27 @@ class FeatureHints(nn.Module):
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """The loss, a scalar; where sizes differ, the larger map is averaged down to the smaller."""
         found = [
-            functional.mse_loss(*_matched(projection, ours, theirs))
+            _relative(*_matched(projection, ours, theirs))
             for projection, ours, theirs in zip(self.projections, student, teacher, strict=True)
         ]
         return torch.stack(found).mean()
 
 
-def _projection(student: torch.Size, teacher: torch.Size, generator: torch.Generator) -> nn.Linear:
+def _relative(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squares of the difference, as a share of those of what is wanted."""
+    power = wanted.square().mean().clamp_min(torch.finfo(wanted.dtype).tiny)
+    return functional.mse_loss(found, wanted) / power
+
+
+def _projection(student: torch.Size, teacher: torch.Size, generator: torch.Generator) -> nn.Module:
     if len(student) != len(teacher) or len(student) < 2:
         raise InputError(
             f"the student's tap gives {tuple(student)}, the teacher's {tuple(teacher)}: no projection leads there",
             hint="tap layers whose outputs have as many axes, two or more",
         )
     axis = _feature_axis(len(student))
+    if student[axis] == teacher[axis]:
+        return nn.Identity()
     layer = nn.Linear(student[axis], teacher[axis], device="meta").to_empty(device="cpu")
     bound = student[axis] ** -0.5
     for weights in layer.parameters():

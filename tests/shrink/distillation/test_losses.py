@@ -126,6 +126,19 @@ def test_a_hint_can_be_learned_and_has_true_gradients(shapes: tuple[tuple[int, .
     assert torch.autograd.gradcheck(lambda value: AttentionTransfer()([value], [theirs]), ours) if axis == 1 else True
 
 
+@given(seeds, st.sampled_from([1e-3, 1.0, 50.0]))
+def test_a_hint_of_the_same_width_has_no_projection_and_no_unit(seed: int, scale: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    ours, theirs = (torch.randn(2, 3, 4, 4, dtype=torch.float64, generator=generator) for _ in range(2))
+    hints = FeatureHints([ours.shape], [theirs.shape])
+    assert list(hints.parameters()) == []
+    expected = ((ours - theirs) ** 2).mean() / (theirs**2).mean()
+    assert float(hints([scale * ours], [scale * theirs])) == pytest.approx(float(expected), rel=1e-9)
+    assert float(hints([torch.zeros_like(ours)], [scale * theirs])) == pytest.approx(1.0, rel=1e-9)
+    assert float(hints([theirs], [theirs])) == 0
+    assert torch.isfinite(hints([ours], [torch.zeros_like(theirs)]))
+
+
 def test_projections_depend_on_the_seed_alone() -> None:
     shapes = [torch.Size((1, 3, 4, 4))], [torch.Size((1, 5, 4, 4))]
     torch.manual_seed(0)
