@@ -108,8 +108,8 @@ def shift(batch: Tensor, *, reach: int = 2) -> Tensor:
     return torch.cat(parts)
 
 
-def mixed(batch: Tensor) -> Tensor:
-    """`flip_and_shift`, then every image blended with another one; for `distill`, where no label has to fit."""
+def mixed(batch: Tensor, *, most: float = 0.4) -> Tensor:
+    """`flip_and_shift`, then every image blended with up to `most` of another; for `distill`: no label has to fit."""
     moved = flip_and_shift(batch)
-    share = torch.rand(len(batch), 1, 1, 1) * 0.4
+    share = torch.rand(len(batch), 1, 1, 1) * most
     return (1 - share) * moved + share * moved[torch.randperm(len(batch))]

@@ -78,7 +78,18 @@ def all_well(module: nn.Module, example: Example, groups: Sequence[Group], shape
 
 
 def _trial(module: nn.Module, example: Example, groups: Sequence[Group], before: list[Tensor], seed: int) -> str:
-    chosen = [unit for group in groups for unit in _some(group, seed)]
+    """Why the module breaks without half of the units or without one: a reshape into heads may bear the former."""
+    for most in (None, 1):
+        chosen = [unit for group in groups for unit in _some(group, seed, most)]
+        reason = _broken(module, example, groups, before, chosen)
+        if reason:
+            return reason
+    return ""
+
+
+def _broken(
+    module: nn.Module, example: Example, groups: Sequence[Group], before: list[Tensor], chosen: Sequence[Unit]
+) -> str:
     cuts = cuts_of(chosen)
     cut_module = copy.deepcopy(module)
     try:
@@ -99,13 +110,14 @@ def _trial(module: nn.Module, example: Example, groups: Sequence[Group], before:
     return ""
 
 
-def _some(group: Group, seed: int) -> list[Unit]:
-    """About half of the units, equally many of every block."""
+def _some(group: Group, seed: int, most: int | None) -> list[Unit]:
+    """About half of the units and at most `most` of a block, equally many of every block."""
     blocks: dict[int, list[Unit]] = {}
     for unit, block in zip(group.units, group.blocks, strict=True):
         blocks.setdefault(block, []).append(unit)
     draw = random.Random(seed)
     count = max(1, min(len(units) for units in blocks.values()) // 2)
+    count = count if most is None else min(count, most)
     if count >= min(len(units) for units in blocks.values()):
         return []
     return [unit for units in blocks.values() for unit in draw.sample(units, count)]

@@ -228,6 +228,19 @@ class SeparateAttention(nn.Module):
         return self.dense(mixed.reshape(*tokens.shape[:2], self.all_head_size))
 
 
+class UncountedAttention(SeparateAttention):
+    """Its code reads the size of a head alone, as in newer Hugging Face models: half of all channels are half of the
+    heads to it, whichever they were."""
+
+    def split(self, tokens: Tensor) -> Tensor:
+        return tokens.view(*tokens.shape[:2], -1, self.attention_head_size).permute(0, 2, 1, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        q, k, v = self.split(self.query(tokens)), self.split(self.key(tokens)), self.split(self.value(tokens))
+        mixed = functional.scaled_dot_product_attention(q, k, v).permute(0, 2, 1, 3)
+        return self.dense(mixed.reshape(*tokens.shape[:2], -1))
+
+
 class Transformer(nn.Module):
     """A pre-norm encoder around some attention."""
 
@@ -334,6 +347,7 @@ CASES: dict[str, Case] = {
     "attention": Case(Attention, TOKENS),
     "fused-attention": Case(lambda: Transformer(FusedAttention), TOKENS),
     "separate-attention": Case(lambda: Transformer(SeparateAttention), TOKENS),
+    "uncounted-attention": Case(lambda: Transformer(UncountedAttention), TOKENS),
     "lstm": Case(Recurrent, (2, 6), 20),
     "lstm-stacked": Case(lambda: Recurrent(layers=2, bidirectional=True), (2, 6), 20),
     "called-twice": Case(CalledTwice, IMAGE),
