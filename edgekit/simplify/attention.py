@@ -1,4 +1,4 @@
-"""Writes the Attention operator of opset 23 out as MatMul and Softmax, which both runtimes have in int8."""
+"""Attention as MatMul and Softmax, which both runtimes have in int8: written out, and without what exporters add."""
 
 from __future__ import annotations
 
@@ -10,7 +10,36 @@ import numpy as np
 from edgekit.simplify.arithmetic import MASKED, finite
 from edgekit.simplify.editor import Editor
 from edgekit.simplify.static_arguments import Translation, refusal
-from edgekit.types.graph import Node
+from edgekit.types.graph import Graph, Node
+
+
+def drop_nan_guards(graph: Graph) -> Graph:
+    """torch's exporter of `scaled_dot_product_attention` puts 0 where a softmax is NaN: where a row is masked whole.
+
+    Rules:
+        1. Where(IsNaN(p), c, p) of p = Softmax(scores), or of p = Softmax(scores + constant mask) with something left
+           in every row: p. Scores are a product of finite values.
+    """
+    editor = Editor(graph)
+    for node in editor.each("Where"):
+        condition, weights = editor.producer(node.inputs[0]), editor.producer(node.inputs[2])
+        if condition is None or condition.op != "IsNaN" or condition.inputs[0] != node.inputs[2]:
+            continue
+        if weights is not None and weights.op == "Softmax" and _has_open_rows(editor, weights):
+            editor.substitute(node, node.inputs[2])
+    return editor.graph()
+
+
+def _has_open_rows(editor: Editor, softmax: Node) -> bool:
+    scores = editor.producer(softmax.inputs[0])
+    axis = int(softmax.attributes.get("axis", -1))
+    last = len(editor.shape(softmax.inputs[0])) - 1
+    if scores is not None and scores.op == "Add" and axis in (-1, last):
+        mask = next((array for array in map(editor.constant, scores.inputs) if array is not None), None)
+        if mask is None or not (np.max(np.atleast_1d(mask), axis=-1) > -math.inf).all():
+            return False
+        scores = next((made for made in map(editor.producer, scores.inputs) if made is not None), None)
+    return scores is not None and scores.op in ("MatMul", "Mul", "Div")
 
 
 def attention(editor: Editor, node: Node) -> None:

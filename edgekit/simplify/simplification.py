@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgekit.simplify.activations import drop_softplus_threshold
 from edgekit.simplify.affine_folding import fold_affine
+from edgekit.simplify.attention import drop_nan_guards
 from edgekit.simplify.audit import audit
 from edgekit.simplify.batch import find_batch_axes
 from edgekit.simplify.batchnorm_folding import ChannelMoments, fold_batchnorm
@@ -53,6 +54,7 @@ class Simplified:
 
 RECOGNITION: tuple[Pass, ...] = (
     drop_softplus_threshold,
+    drop_nan_guards,
     translate,
     remove_noise,
     merge_duplicates,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from edgekit.errors import UnsupportedOpError
 
@@ -40,3 +41,40 @@ def test_a_mask_computed_at_run_time_is_added(check):
 def test_soft_caps_are_refused(check):
     with pytest.raises(UnsupportedOpError, match="caps its scores"):
         check(model("<softcap=2.0>"), opset=23)
+
+
+GUARDED = "s = MatMul(q, k) \n {sum} p = Softmax(z) \n n = IsNaN(p) \n y = Where(n, zero, p)"
+SCORES = "float[1,2,5,4] q, float[1,2,4,6] k"
+
+
+@pytest.mark.parametrize("masked", ["nothing", "some", "all but one"])
+def test_the_guard_against_nan_goes_where_no_row_is_masked_whole(check, masked):
+    mask = {"nothing": np.zeros((5, 6)), "some": np.where(np.tri(5, 6) > 0, 0, -np.inf), "all but one": [[-np.inf] * 6]}
+    array = np.array(mask[masked], np.float32)
+    array[:, 0] = 0
+    text = f"({SCORES}) => (float y) {{ {GUARDED.format(sum='z = Add(m, s)')} }}"
+    found = check(text, {"m": array, "zero": np.float32(0)})
+    assert found.ops.split()[-1] == "Softmax"
+
+
+@pytest.mark.parametrize("sum", ["z = Add(m, s)", "z = Add(r, s)"])
+def test_the_guard_stays_where_a_row_may_be_masked_whole(check, sum):
+    array = np.zeros((5, 6), np.float32)
+    array[3] = -np.inf
+    text = f"({SCORES}, float[5,6] r) => (float y) {{ {GUARDED.format(sum=sum)} }}"
+    with pytest.raises(UnsupportedOpError, match="IsNaN"):
+        check(text, {"m": array, "zero": np.float32(0)})
+
+
+def test_what_torch_exports_of_a_boolean_mask(tmp_path):
+    """As Hugging Face's models call it."""
+    from edgekit.load.checkpoint import open_model
+    from edgekit.simplify.simplification import simplify
+    from edgekit.types.spec import TensorSpec
+
+    class Attention(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x, torch.ones(1, 1, 5, 5, dtype=torch.bool))
+
+    loaded = open_model(Attention(), workdir=tmp_path, inputs=[TensorSpec("x", (1, 2, 5, 4), "float32")])
+    assert [node.op for node in simplify(loaded.path, name="net").graph.nodes].count("Softmax") == 1
