@@ -30,6 +30,6 @@ def test_a_third_fewer_macs_of_resnet20_cost_little_before_training() -> None:
             answers = module(torch.from_numpy(tests.inputs)).argmax(1)
         return float((answers == torch.from_numpy(tests.labels)).float().mean())
 
-    pruned = prune(net, images[:1], speedup=1.5, data=data, loss=loss)  # type: ignore[arg-type]
+    pruned = prune(net, images[:1], speedup=1.5, round_to=2, data=data, loss=loss)  # type: ignore[arg-type]
     assert pruned.speedup >= 1.5
-    assert top1(pruned.model) >= top1(net) - 0.15
+    assert top1(pruned.model) >= top1(net) - 0.08
