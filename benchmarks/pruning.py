@@ -1,6 +1,6 @@
 """How much smaller does ResNet-20 become on 2000 images? Pruned, taught by itself, quantized; and its real speed.
 
-    python -m benchmarks.pruning [--epochs 160] [--seeds 3] [--jobs 2]
+    python -m benchmarks.pruning [--epochs 100] [--seeds 3] [--jobs 2]
 
 - edgekit: `prune`, then `distill` from the unpruned net, answers and stages, without a label;
 - Torch-Pruning alone: its pruner by group norms, then the labels, as its examples do. The net's shortcuts pad channels,
@@ -51,7 +51,7 @@ Loader = DataLoader[tuple[Tensor, ...]]
 def main() -> None:
     """Cut, train, quantize and score each kind for each seed; keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=160, help="passes over the 2000 images")
+    parser.add_argument("--epochs", type=int, default=100, help="passes over the 2000 images")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
     asked = parser.parse_args()
