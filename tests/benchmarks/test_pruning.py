@@ -1,4 +1,4 @@
-"""The pruning benchmark: both cuts reach what is asked, half of the images stay clean, the table says what was found."""
+"""The pruning benchmark: both cuts reach what is asked, half of the images stay clean, the table is right."""
 
 from __future__ import annotations
 
