@@ -1,6 +1,6 @@
 """How much smaller does ResNet-20 become on 2000 images? Pruned, taught by itself, quantized; and its real speed.
 
-    python -m benchmarks.pruning [--epochs 100] [--seeds 3] [--jobs 2]
+    python -m benchmarks.pruning [--epochs 100] [--seeds 3] [--jobs 2] [--runs FILE]
 
 - edgekit: `prune`, then `distill` from the unpruned net, answers and stages, without a label;
 - Torch-Pruning alone: its pruner by group norms, then the labels, as its examples do. The net's shortcuts pad channels,
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import multiprocessing
 import os
 import statistics
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="passes over the 2000 images")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
+    parser.add_argument("--runs", type=Path, help="JSON lines: finished runs are added, and not run again")
     asked = parser.parse_args()
     if not data.available():
         sys.exit("the labelled data of ../shared/data is not here; this benchmark needs it")
@@ -61,8 +63,15 @@ def main() -> None:
 
     torch.set_num_threads(1)
     wanted = [(kind, speedup, seed) for seed in range(asked.seeds) for kind in (OURS, THEIRS) for speedup in SPEEDUPS]
+    done = read_runs(asked.runs, asked.epochs)
+    missing = [one for one in wanted if one not in done]
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        runs = list(pool.map(functools.partial(run, epochs=asked.epochs), wanted))
+        for one, found in zip(missing, pool.map(functools.partial(run, epochs=asked.epochs), missing), strict=True):
+            done[one] = found
+            if asked.runs:
+                with asked.runs.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(found) + "\n")
+    runs = [done[one] for one in wanted]
     machine = describe_machine()
     exact = score(pretrained(NET))
     kept = {
@@ -77,6 +86,13 @@ def main() -> None:
     print(text)
 
 
+def read_runs(file: Path | None, epochs: int) -> dict[tuple[str, float, int], dict[str, Any]]:
+    """Finished runs of as many epochs, by kind, speedup and seed."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file and file.exists() else []
+    runs = [found for found in map(json.loads, lines) if found["epochs"] == epochs]
+    return {(found["kind"], found["speedup"], found["seed"]): found for found in runs}
+
+
 def run(wanted: tuple[str, float, int], *, epochs: int) -> dict[str, Any]:
     """One net: cut, trained, quantized, scored."""
     kind, speedup, seed = wanted
@@ -85,7 +101,8 @@ def run(wanted: tuple[str, float, int], *, epochs: int) -> dict[str, Any]:
     net, macs_share = (cut_by_edgekit if kind == OURS else cut_by_torch_pruning)(speedup)
     before = score(net)
     (teach if kind == OURS else train)(net, epochs, seed)
-    found: dict[str, Any] = {"kind": kind, "speedup": speedup, "seed": seed, "macs_share": macs_share}
+    found: dict[str, Any] = {"kind": kind, "speedup": speedup, "seed": seed, "epochs": epochs}
+    found["macs_share"] = macs_share
     found |= {"before": before, "float": score(net), **quantize(net)}
     print(found, file=sys.stderr, flush=True)
     return found
