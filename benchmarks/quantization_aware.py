@@ -1,6 +1,6 @@
 """How much of what coarse weights lose does training win back? ResNet-20 on CIFAR-10, a few hundred steps.
 
-    python -m benchmarks.quantization_aware [--steps 280] [--seeds 3]
+    python -m benchmarks.quantization_aware [--steps 500] [--seeds 3]
 
 The float net teaches (Hinton et al. 2015): no label is used. Training sees the 2000 training images alone, scores are
 of the 5000 test images. Post-training quantization is that of edgekit's quantizer on the same calibration images. What
@@ -186,7 +186,7 @@ class Simulation(nn.Module):
 def main() -> None:
     """Score, train, score again, keep."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=280, help="training steps of each run")
+    parser.add_argument("--steps", type=int, default=500, help="training steps of each run")
     parser.add_argument("--rate", type=float, default=2e-4, help="first learning rate of Adam")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each setting")
     parser.add_argument("--scored", type=int, default=500, help="test images the files are run on")
