@@ -37,6 +37,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks import table
 from benchmarks.nets import data
 from benchmarks.nets.resnet20 import pretrained
+from benchmarks.nets.scoring import cifar_top1
 from benchmarks.nets.training import flip_and_shift, mixed
 
 NET = "cifar_resnet20_jpegft"
@@ -73,7 +74,7 @@ def main() -> None:
                     stream.write(json.dumps(found) + "\n")
     runs = [done[one] for one in wanted]
     machine = describe_machine()
-    exact = score(pretrained(NET))
+    exact = cifar_top1(pretrained(NET))
     kept = {
         "machine": {"cpu": machine.cpu, "isa": list(machine.isa), "runtimes": machine.runtimes},
         "net": NET,
@@ -99,11 +100,11 @@ def run(wanted: tuple[str, float, int], *, epochs: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     net, macs_share = (cut_by_edgekit if kind == OURS else cut_by_torch_pruning)(speedup)
-    before = score(net)
+    before = cifar_top1(net)
     (teach if kind == OURS else train)(net, epochs, seed)
     found: dict[str, Any] = {"kind": kind, "speedup": speedup, "seed": seed, "epochs": epochs}
     found["macs_share"] = macs_share
-    found |= {"before": before, "float": score(net), **quantize(net)}
+    found |= {"before": before, "float": cifar_top1(net), **quantize(net)}
     print(found, file=sys.stderr, flush=True)
     return found
 
@@ -214,17 +215,8 @@ def time_share(net: nn.Module) -> float:
         return measure_speed(pretrained(NET), net, example(), images.split(1), workdir=Path(folder), seed=0)
 
 
-def score(net: nn.Module) -> float:
-    """Top-1 on the test images, percent."""
-    test = data.cifar_test()
-    net.eval()
-    with torch.no_grad():
-        answers = torch.cat([net(batch).argmax(1) for batch in torch.from_numpy(test.inputs).split(250)])
-    return 100 * float((answers.numpy() == test.labels).mean())
-
-
 def score_file(session: Any) -> float:
-    """The same of a file, image by image."""
+    """Top-1 of a file on the test images, image by image, percent."""
     (spec,), test = session.inputs, data.cifar_test()
     right = sum(
         int(next(iter(session.run({spec.name: row}).values())).argmax()) == label for row, label in test.one_by_one()

@@ -22,6 +22,7 @@ from torch import nn
 from benchmarks import table
 from benchmarks.nets import data
 from benchmarks.nets.resnet20 import pretrained
+from benchmarks.nets.scoring import cifar_top1
 from benchmarks.pruning import (
     NET,
     SPEEDUPS,
@@ -29,7 +30,6 @@ from benchmarks.pruning import (
     cross_entropy,
     cut_by_torch_pruning,
     example,
-    score,
     time_share,
     training_images,
 )
@@ -60,7 +60,7 @@ def main() -> None:
         sys.exit("the labelled data of ../shared/data is not here; this benchmark needs it")
     torch.set_num_threads(1)
     found = {column: _measure(speedup, shape) for column, speedup, shape in COLUMNS}
-    exact = score(pretrained(NET))
+    exact = cifar_top1(pretrained(NET))
     rows = [[name, *(_cell(name, scores) for scores in found.values())] for name in (*WAYS, TIME, THEIRS)]
     text = table.markdown((f"ResNet-20, {exact:.1f} % uncut", *found), rows)
     table.keep("pruning_cuts", {"net": NET, "float": exact, "found": found}, text)
@@ -73,12 +73,12 @@ def _measure(speedup: float, shape: dict[str, Any]) -> dict[str, float]:
     try:
         for name, way in WAYS.items():
             net = _cut(speedup, {**way, **shape})
-            found[name] = score(net)
+            found[name] = cifar_top1(net)
         found[TIME] = time_share(net)
     except ShrinkError as error:
         print(error, file=sys.stderr)
     if shape["scope"] == "local":
-        found[THEIRS] = score(cut_by_torch_pruning(speedup)[0])
+        found[THEIRS] = cifar_top1(cut_by_torch_pruning(speedup)[0])
     print(speedup, shape, found, file=sys.stderr, flush=True)
     return found
 

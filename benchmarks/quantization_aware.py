@@ -29,6 +29,7 @@ from torch.nn import functional
 from benchmarks import table
 from benchmarks.nets import data, training
 from benchmarks.nets.resnet20 import pretrained
+from benchmarks.nets.scoring import cifar_top1
 from edgekit.shrink.qat.module import QatModule
 from edgekit.shrink.reconstruction.simulation import SimulatedGraph
 from edgekit.types.graph import QuantizedGraph
@@ -97,15 +98,6 @@ def train(module: QatModule, lessons: Lessons, *, steps: int, rate: float, seed:
     return (time.perf_counter() - start) / steps
 
 
-def score(module: nn.Module) -> float:
-    """Top-1 on the test images, percent."""
-    test = data.cifar_test()
-    module.eval()
-    with torch.no_grad():
-        found = torch.cat([module(batch).argmax(1) for batch in torch.from_numpy(test.inputs).split(250)])
-    return 100 * float((found.numpy() == test.labels).mean())
-
-
 def score_files(quantized: QuantizedGraph, count: int) -> dict[str, float]:
     """Top-1 of the files in their runtimes on the first `count` test images, and how often the two agree, percent."""
     from edgekit.emit.exporter import emit
@@ -141,7 +133,7 @@ def run(wanted: tuple[str, int], *, asked: argparse.Namespace) -> dict[str, obje
         **SETTINGS[name],  # type: ignore[arg-type]
     )
     seconds = train(module, lessons, steps=asked.steps, rate=asked.rate, seed=seed)
-    top1 = score(module)
+    top1 = cifar_top1(module)
     files = score_files(finish_qat(module), asked.scored)
     print(f"{name}, seed {seed}: {top1:.2f}, {files}, {seconds:.2f} s/step", file=sys.stderr, flush=True)
     return {"top1": top1, "files": files, "seconds_per_step": seconds}
@@ -166,7 +158,7 @@ def quantize_plainly(lessons: Lessons, settings: dict[str, object]) -> dict[str,
     scores = {}
     for name, correct in (("ptq_nearest", False), ("ptq_corrected", True)):
         plan = replace(QatSettings(**settings).plan(), correct_bias=correct)  # type: ignore[arg-type]
-        scores[name] = score(Simulation(quantize(graph, histograms, plan)))
+        scores[name] = cifar_top1(Simulation(quantize(graph, histograms, plan)))
     return scores
 
 
@@ -197,7 +189,7 @@ def main() -> None:
     from edgekit.check.machine import describe_machine
 
     torch.set_num_threads(1)
-    lessons, exact = prepare_lessons(), score(pretrained(NET))
+    lessons, exact = prepare_lessons(), cifar_top1(pretrained(NET))
     print(f"float {exact:.2f}", file=sys.stderr, flush=True)
     wanted = [(name, seed) for seed in range(asked.seeds) for name in TRAINED]
     with ProcessPoolExecutor(asked.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
