@@ -18,7 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 from edgekit.errors import InputError
 from edgekit.training.distilling import distill
 from edgekit.training.fit import finetune
+from edgekit.training.lesson import LOSSES
 from edgekit.training.settings import Distillation, TrainingSettings
+from edgekit.types.training import DISTILLATION_LOSSES
 
 Net = Callable[..., nn.Sequential]
 Loader = DataLoader[tuple[Tensor, ...]]
@@ -52,6 +54,10 @@ def test_the_student_learns_from_the_teacher_alone(net: Net, teacher: nn.Module,
     assert result.best is not None
     assert result.best > 0.8
     assert [finding.code for finding in result.findings] == ["no-task-loss"]
+
+
+def test_every_loss_of_the_recipe_is_one_of_the_library() -> None:
+    assert set(DISTILLATION_LOSSES) <= set(LOSSES)
 
 
 def test_a_joined_loss_is_the_sum_of_its_parts(net: Net, teacher: nn.Module, loader: Loader) -> None:

@@ -79,15 +79,24 @@ def test_whole_heads_go_with_the_attributes_that_count_them() -> None:
     assert attention.all_head_size == attention.query.out_features == 8 * attention.num_attention_heads
 
 
+@pytest.mark.parametrize("name", ["uncounted-attention", "normed-attention"])
 @pytest.mark.parametrize("round_to", [2, 4, 8])
-def test_heads_stay_whole_where_the_code_would_make_new_ones_of_what_is_left(round_to: int) -> None:
+def test_heads_stay_whole_where_the_code_would_make_new_ones_of_what_is_left(name: str, round_to: int) -> None:
     """16 of 32 channels fit a reshape into heads of 8, also when they are half of each head."""
-    net, example = build("uncounted-attention")
-    pruned = prune(net, example, speedup=1.2, round_to=round_to, scope="local", ignore=("up", "down", "embed"))
+    net, example = build(name)
+    pruned = prune(net, example, speedup=1.8, round_to=round_to, scope="local")
     kept = pruned.plan.layers["attention.value"].kept["out"]
     heads = {channel // 8 for channel in kept}
     assert 0 < len(heads) < 4
     assert list(kept) == [8 * head + place for head in sorted(heads) for place in range(8)]
+
+
+def test_channels_with_a_place_are_found_beside_layers_that_mix_channels() -> None:
+    """The numbers behind a LayerNorm change with its width; those of the other layers are compared all the same."""
+    net, example = build("mirrored")
+    pruned = prune(net, example, speedup=1.4, round_to=4)
+    assert [finding.where for finding in pruned.findings] == ["mirrored"]
+    assert pruned.widths.keys() == {"up"}
 
 
 def test_a_group_that_the_code_cannot_do_without_stays_with_a_finding() -> None:

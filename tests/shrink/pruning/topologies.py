@@ -241,6 +241,19 @@ class UncountedAttention(SeparateAttention):
         return self.dense(mixed.reshape(*tokens.shape[:2], -1))
 
 
+class NormedAttention(UncountedAttention):
+    """Queries are normalised over all heads, as in OLMo 2: no trial of their numbers is possible, only of the call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(32)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        q, k, v = self.norm(self.query(tokens)), self.key(tokens), self.value(tokens)
+        mixed = functional.scaled_dot_product_attention(self.split(q), self.split(k), self.split(v)).permute(0, 2, 1, 3)
+        return self.dense(mixed.reshape(*tokens.shape[:2], -1))
+
+
 class Transformer(nn.Module):
     """A pre-norm encoder around some attention."""
 
@@ -269,6 +282,23 @@ class Recurrent(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         features, _ = self.lstm(self.embed(tokens))
         return self.last(torch.relu(self.middle(features[:, -1])))
+
+
+class Mirrored(nn.Module):
+    """Channels that mean something by their position, in code of any width, beside a layer that mixes channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mirrored, self.up, self.norm, self.last = (
+            nn.Linear(6, 32),
+            nn.Linear(32, 32),
+            nn.LayerNorm(32),
+            nn.Linear(32, 5),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = functional.relu(self.mirrored(x))
+        return self.last(self.norm(self.up(wide + wide.flip(1))))
 
 
 class CalledTwice(nn.Module):
@@ -348,6 +378,8 @@ CASES: dict[str, Case] = {
     "fused-attention": Case(lambda: Transformer(FusedAttention), TOKENS),
     "separate-attention": Case(lambda: Transformer(SeparateAttention), TOKENS),
     "uncounted-attention": Case(lambda: Transformer(UncountedAttention), TOKENS),
+    "normed-attention": Case(lambda: Transformer(NormedAttention), TOKENS),
+    "mirrored": Case(Mirrored, (2, 6)),
     "lstm": Case(Recurrent, (2, 6), 20),
     "lstm-stacked": Case(lambda: Recurrent(layers=2, bidirectional=True), (2, 6), 20),
     "called-twice": Case(CalledTwice, IMAGE),
