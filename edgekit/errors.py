@@ -14,7 +14,10 @@
     ├ CheckError                      4   a written file does not say what it should
     │ ├ ParityError
     │ └ BudgetError                       the best that was found misses a limit of the budget
-    └ StorageError (OSError)          5   disk full, folder not writable
+    ├ StorageError (OSError)          5   disk full, folder not writable
+    └ DeviceError                     5   a device cannot be reached, or cannot do what was asked of it
+      ├ DeviceTimeoutError                it did not answer in time
+      └ DeviceRefusalError                it is there, and cannot run this file in this way
 
 A message says what was asked, what was found (value and unit) and where; `hint` says what to do.
 """
@@ -126,3 +129,33 @@ class StorageError(EdgekitError, OSError):
     """The output folder cannot be written: no space, no permission."""
 
     exit_code = 5
+
+
+class DeviceError(EdgekitError):
+    """A device cannot be reached, or cannot do what was asked of it.
+
+    Attributes:
+        device: URI of the device; "" when the message is about none in particular.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, device: str = "", hint: str = "") -> None:
+        super().__init__(f"{device}: {message}" if device else message, hint=hint)
+        self.device = device
+
+
+class DeviceTimeoutError(DeviceError):
+    """A device did not answer in time."""
+
+
+class DeviceRefusalError(DeviceError):
+    """A device is there and well, but cannot run this file in this way; others may still run.
+
+    Attributes:
+        kind: What the agent calls it: "no-runtime", "no-provider", "no-counter", "refused", "bad-job".
+    """
+
+    def __init__(self, message: str, *, kind: str, device: str = "", hint: str = "") -> None:
+        super().__init__(message, device=device, hint=hint)
+        self.kind = kind

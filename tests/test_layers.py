@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).parents[1] / "edgekit"
 
 FLOORS = (
-    ("errors", "units", "digest", "version"),
+    ("errors", "units", "digest", "version", "agent"),
     ("types",),
-    ("plugins", "runtime", "stages", "workspace"),
-    ("load", "simplify", "shrink", "emit", "check", "report"),
+    ("plugins", "runtime", "stages", "workspace", "portable"),
+    ("devices",),
+    ("load", "simplify", "shrink", "emit", "check", "report", "bench"),
     ("backends", "budget", "metadata", "targets"),
     ("ladder",),
     ("calibration", "request"),
@@ -27,6 +28,8 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
+PUSHED = ("agent",)
+"""Runs on devices, by itself: it imports only itself, and runtimes inside its functions."""
 FREE = ("testing",)
 """May import anything; nothing but tests may import it."""
 LIGHT = {"click", "rich", "tomli_w", "numpy"}
@@ -49,6 +52,9 @@ HEAVY = {
     "pytorch_lightning",
     "transformers",
     "mlxtend",
+    "asyncssh",
+    "ruptures",
+    "scipy",
 }
 
 
@@ -139,6 +145,16 @@ def test_imports_go_down_only() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_is_pushed_to_devices_imports_nothing_else() -> None:
+    wrong = [
+        str(found)
+        for found in IMPORTS
+        if found.package in PUSHED
+        and (own(found) not in (None, found.package) or (found.at_top and found.target.split(".")[0] in LIGHT | HEAVY))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_nobody_inside_imports_the_root() -> None:
     wrong = [
         str(found)
@@ -154,7 +170,7 @@ def test_the_light_floors_import_nothing_heavy() -> None:
     wrong = []
     for found in IMPORTS:
         heavy = found.target.split(".")[0] in HEAVY
-        low = found.package not in (*FREE, "__init__") and floor(found.package) <= 1
+        low = found.package not in (*FREE, *PUSHED, "__init__") and floor(found.package) <= 1
         eager = found.at_top and (found.package in ("plugins", "cli", "__main__") or found.file.name == "__init__.py")
         if heavy and (low or eager):
             wrong.append(str(found))

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "compress": "edgekit.cli.compress:compress",
     "demo": "edgekit.cli.demo:demo",
     "inspect": "edgekit.cli.inspect:inspect",
+    "bench": "edgekit.cli.bench:bench",
     "operators": "edgekit.cli.operators:operators",
     "completion": "edgekit.cli.completion:completion",
 }
@@ -60,8 +61,8 @@ Exit codes:
   1    an error of edgekit's own
   2    a flag, the model or the data cannot be used
   3    the model cannot be compressed, or a file not be written from it
-  4    a written file does not say what it should
-  5    no space, or the folder is not writable
+  4    a written file does not say what it should, a measurement is invalid, or a gate fails
+  5    no space, the folder is not writable, or a device cannot be used
   130  interrupted
   143  terminated
 """

@@ -25,12 +25,16 @@ def write_reports(report: Report, folder: Path) -> tuple[Path, Path]:
     """
     paths = folder / JSON_NAME, folder / MARKDOWN_NAME
     for path, text in zip(paths, (render_json(report), render_markdown(report)), strict=True):
-        _write(path, text)
+        write_text(path, text)
     return paths
 
 
-def _write(path: Path, text: str) -> None:
-    """Write beside the target, flush, rename: a reader never sees half a report."""
+def write_text(path: Path, text: str) -> None:
+    """Write beside the target, flush, rename: a reader never sees half a report.
+
+    Raises:
+        StorageError: The disk is full or the folder not writable.
+    """
     temporary: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from edgekit.report import gfm
 from edgekit.report.host import tabulate_host
 from edgekit.report.ladder_tables import describe_climb, tabulate_budget, tabulate_ladder
 from edgekit.report.obstacles import explain_missed, worst
 from edgekit.report.snippets import identifier, onnx_code, preprocessing_code, tflite_code
-from edgekit.report.tables import Table, tabulate_files, tabulate_layers, tabulate_pairs
+from edgekit.report.tables import tabulate_files, tabulate_layers, tabulate_pairs
 from edgekit.report.training_tables import describe_training, tabulate_training
 from edgekit.report.verdict import judge_report
-from edgekit.types.finding import Finding
 from edgekit.types.report import Report
 from edgekit.units import duration
 
@@ -39,9 +39,9 @@ def render_markdown(report: Report) -> str:
 
 def _verdict(report: Report) -> Iterator[str]:
     verdict, model = judge_report(report), report.model
-    yield f"# {_escape(model.name)}"
+    yield f"# {gfm.escape(model.name)}"
     yield ""
-    yield f"**{verdict.headline}.** {_escape(verdict.text)}"
+    yield f"**{verdict.headline}.** {gfm.escape(verdict.text)}"
     yield ""
     inputs, outputs = (", ".join(f"`{spec}`" for spec in specs) for specs in (model.inputs, model.outputs))
     yield (
@@ -54,22 +54,22 @@ def _verdict(report: Report) -> Iterator[str]:
 def _files(report: Report) -> Iterator[str]:
     yield "## Files"
     yield ""
-    yield from _table(tabulate_files(report))
+    yield from gfm.table(tabulate_files(report))
     yield ""
     check = report.check
     yield (
-        f"Compared with the float model on {check.samples} held-back samples ({_escape(check.source)}). SQNR: signal "
-        "to quantization noise, higher is better. LSB off: largest difference from the integer reference, in steps "
-        "of the quantized output. Times are of one inference at batch 1 on one thread, measured in turns with the "
-        "float ONNX file, and the ratio is to that; ranges are 95 % intervals. int8/float: nodes that the runtime "
-        "executes on integers and on floats."
+        f"Compared with the float model on {check.samples} held-back samples ({gfm.escape(check.source)}). "
+        "SQNR: signal to quantization noise, higher is better. LSB off: largest difference from the integer "
+        "reference, in steps of the quantized output. Times are of one inference at batch 1 on one thread, measured "
+        "in turns with the float ONNX file, and the ratio is to that; ranges are 95 % intervals. int8/float: nodes "
+        "that the runtime executes on integers and on floats."
     )
     reasons = {entry.signal.top1_reason for entry in check.artifacts if entry.signal and entry.signal.top1_reason}
     for reason in sorted(reasons):
-        yield f"No top-1 agreement: {_escape(reason)}."
+        yield f"No top-1 agreement: {gfm.escape(reason)}."
     yield ""
     if check.pairs:
-        yield from _table(tabulate_pairs(report))
+        yield from gfm.table(tabulate_pairs(report))
         yield ""
 
 
@@ -77,7 +77,7 @@ def _findings(report: Report) -> Iterator[str]:
     yield "## Findings"
     yield ""
     found = (*report.findings, *report.check.findings)
-    yield from _list_findings(found, empty="None.")
+    yield from gfm.list_findings(found, empty="None.")
     yield ""
 
 
@@ -86,10 +86,10 @@ def _budget(report: Report) -> Iterator[str]:
         return
     yield "## Budget"
     yield ""
-    yield from _table(tabulate_budget(report))
+    yield from gfm.table(tabulate_budget(report))
     yield ""
     sentences = explain_missed(report)
-    yield from (f"- {_escape(sentence)}" for sentence in sentences)
+    yield from (f"- {gfm.escape(sentence)}" for sentence in sentences)
     if sentences:
         yield ""
 
@@ -99,9 +99,9 @@ def _training(report: Report) -> Iterator[str]:
         return
     yield "## Training"
     yield ""
-    yield from _table(tabulate_training(report.training))
+    yield from gfm.table(tabulate_training(report.training))
     yield ""
-    yield _escape(describe_training(report.training))
+    yield gfm.escape(describe_training(report.training))
     yield ""
 
 
@@ -110,9 +110,9 @@ def _ladder(report: Report) -> Iterator[str]:
         return
     yield "## Accuracy ladder"
     yield ""
-    yield from _table(tabulate_ladder(report.ladder))
+    yield from gfm.table(tabulate_ladder(report.ladder))
     yield ""
-    yield _escape(describe_climb(report.ladder))
+    yield gfm.escape(describe_climb(report.ladder))
     yield ""
 
 
@@ -121,9 +121,9 @@ def _host(report: Report) -> Iterator[str]:
         return
     yield "## The file for this machine"
     yield ""
-    yield from _table(tabulate_host(report.host))
+    yield from gfm.table(tabulate_host(report.host))
     yield ""
-    yield _escape(f"{_sentence(report.host.why)} Each candidate was run on {report.host.samples} samples.")
+    yield gfm.escape(f"{gfm.sentence(report.host.why)} Each candidate was run on {report.host.samples} samples.")
     yield ""
 
 
@@ -134,7 +134,7 @@ def _layers(report: Report) -> Iterator[str]:
     yield "## Worst layers"
     yield ""
     shown = worst(layers, SHOWN_LAYERS)
-    yield from _table(tabulate_layers(shown))
+    yield from gfm.table(tabulate_layers(shown))
     yield ""
     rest = f" The other {len(layers) - len(shown)} are in report.json." if len(layers) > len(shown) else ""
     yield (
@@ -157,11 +157,11 @@ def _calibration(report: Report) -> Iterator[str]:
     yield "## Calibration"
     yield ""
     yield (
-        f"{_escape(calibration.source)}: {calibration.samples} samples for the scales, "
+        f"{gfm.escape(calibration.source)}: {calibration.samples} samples for the scales, "
         f"{calibration.held_back} held back for the check."
     )
     yield ""
-    yield from _list_findings(calibration.lint, empty="Nothing odd about the set.")
+    yield from gfm.list_findings(calibration.lint, empty="Nothing odd about the set.")
     yield ""
 
 
@@ -169,21 +169,21 @@ def _loading(report: Report) -> Iterator[str]:
     yield "## How to load"
     yield ""
     if report.preprocessing is not None and report.model.inputs:
-        yield from _code("python", preprocessing_code(report.preprocessing, identifier(report.model.inputs[0].name)))
+        yield from gfm.code("python", preprocessing_code(report.preprocessing, identifier(report.model.inputs[0].name)))
     for entry in report.check.artifacts:
         if entry.error:
             continue
         artifact = entry.artifact
         yield f"`{artifact.path.name}`"
         yield ""
-        yield from _code("python", tflite_code(artifact) if artifact.is_tflite else onnx_code(artifact))
+        yield from gfm.code("python", tflite_code(artifact) if artifact.is_tflite else onnx_code(artifact))
 
 
 def _repeating(report: Report) -> Iterator[str]:
     yield "## How to repeat"
     yield ""
     if report.command:
-        yield from _code("sh", report.command)
+        yield from gfm.code("sh", report.command)
     yield "`recipe.toml` beside this report holds every setting; the same model, data and recipe give the same bytes."
     yield ""
     for entry in report.check.artifacts:
@@ -203,42 +203,3 @@ def _machine(report: Report) -> Iterator[str]:
     if report.seconds:
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in report.seconds.items())
         yield f"Wall time (a stage inside another counts in both): {stages}."
-
-
-def _list_findings(findings: Iterable[Finding], *, empty: str) -> Iterator[str]:
-    lines = [_finding(finding) for finding in findings]
-    yield from lines or [empty]
-
-
-def _finding(finding: Finding) -> str:
-    hint = f" *{_escape(_sentence(finding.hint))}*" if finding.hint else ""
-    return f"- **{finding.severity.value}** `{finding.code}` {_escape(_sentence(finding.message))}{hint}"
-
-
-def _sentence(text: str) -> str:
-    """Capital and full stop, unless it begins with the name of a file or a module."""
-    first = text.split(" ", 1)[0]
-    begun = text[:1].upper() + text[1:] if first.isalpha() else text
-    return begun if begun.endswith((".", "?", "!")) else f"{begun}."
-
-
-def _table(table: Table) -> Iterator[str]:
-    yield "| " + " | ".join(_escape(column) for column in table.columns) + " |"
-    yield "| --- |" + " ---: |" * (len(table.columns) - 1)
-    for row in table.rows:
-        yield "| " + " | ".join(_escape(cell) for cell in row) + " |"
-
-
-def _code(language: str, text: str) -> Iterator[str]:
-    yield f"```{language}"
-    yield text
-    yield "```"
-    yield ""
-
-
-def _escape(text: str) -> str:
-    """Names come from the user's model: what Markdown and HTML would act on is made plain text."""
-    flat = " ".join(text.split())
-    for mark in "\\`*_[]|":
-        flat = flat.replace(mark, f"\\{mark}")
-    return flat.replace("<", "&lt;")

@@ -6,20 +6,15 @@ Every number names its unit, and null (None) always means "not measured", with t
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgekit.types.artifact import FLOAT, Artifact
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import QuantizedGraph
 from edgekit.types.ladder import Judgement, LadderReport
+from edgekit.types.plain import to_plain
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.spec import TensorSpec
 from edgekit.types.target import HostChoice
@@ -413,24 +408,4 @@ class Report:
         Fields keep their names; files are given by name, not by path; numbers that JSON lacks become the strings
         "inf", "-inf" and "nan".
         """
-        return {"schema": SCHEMA, **_plain(self)}
-
-
-def _plain(value: object) -> Any:
-    """Any value of this module as dicts, lists, strings and numbers."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        reported = [item for item in dataclasses.fields(value) if item.metadata.get("reported", True)]
-        return {item.name: _plain(getattr(value, item.name)) for item in reported}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return value.name
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+        return {"schema": SCHEMA, **to_plain(self)}

@@ -1,0 +1,125 @@
+"""compare: two sets of artifacts, or two earlier reports, into one GateReport."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgekit.bench.artifacts import collect
+from edgekit.bench.gate import Judge, Pair, judge_accuracy, judge_files, judge_instructions, judge_size, pair_up
+from edgekit.bench.lanes import in_lanes
+from edgekit.devices.opening import open_device
+from edgekit.devices.uri import DeviceUri, parse_uri
+from edgekit.types.bench import BenchReport, Kind, Measurement
+from edgekit.types.gate import GateJudgement, GateRecipe, GateReport, Measure, Verdict
+from edgekit.types.progress import Progress, Silent
+
+
+def compare(
+    base: Path,
+    head: Path,
+    on: Sequence[str],
+    *,
+    recipe: GateRecipe | None = None,
+    threads: Sequence[int] = (1,),
+    runtime: Path | None = None,
+    progress: Progress | None = None,
+) -> GateReport:
+    """Judge the artifacts of `head` against those of `base`.
+
+    Args:
+        base: A file or a folder of files, before.
+        head: The same, after.
+        on: Device URIs; wall time is compared on real ones, instructions on `qemu-system:`.
+        recipe: The limits.
+        threads: Thread counts, each compared on its own.
+        runtime: Portable runtime for devices that have no Python of their own.
+        progress: Who watches.
+
+    Raises:
+        InputError: Nothing to compare, or a URI that is none.
+        DeviceError: A device was not reached or was lost: a gate with holes would not be one.
+    """
+    recipe = recipe or GateRecipe()
+    pairs = pair_up(collect([base]), collect([head]))
+    stop = threading.Event()
+    watch = progress or Silent()
+
+    def judge(uri: DeviceUri) -> tuple[GateJudgement, ...]:
+        device = open_device(uri, runtime=runtime if uri.kind in ("ssh", "adb") else None)
+        try:
+            judging = Judge(device, recipe, threads=threads, name=uri.display, stop=stop)
+            with watch.stage(f"compare on {uri.display}", len(pairs) * len(threads)) as stage:
+                return tuple(judging.judge(pairs, stage.advance))
+        finally:
+            device.close()
+
+    judged = in_lanes([parse_uri(text) for text in on], judge, stop)
+    return GateReport(
+        base=str(base),
+        head=str(head),
+        judgements=tuple(_in_order(pairs, recipe, judged)),
+        fail_on_undecided=recipe.fail_on_undecided,
+    )
+
+
+def compare_reports(base: BenchReport, head: BenchReport, names: tuple[str, str], recipe: GateRecipe) -> GateReport:
+    """Judge what two earlier reports tell: sizes, task metrics and instruction counts.
+
+    Wall time is not among them: two runs at two moments tell as much of the machine as of the files.
+
+    Args:
+        base: The report before.
+        head: The report after.
+        names: What to call them.
+        recipe: The limits.
+    """
+    before = {artifact.name: artifact for artifact in base.artifacts}
+    counted = {_key(one): one for one in base.measurements}
+    judgements: list[GateJudgement] = []
+    for artifact in head.artifacts:
+        if artifact.name not in before:
+            continue
+        judgements.append(judge_size(artifact.name, before[artifact.name], artifact, recipe))
+        judgements.append(judge_accuracy(artifact.name, before[artifact.name], artifact, recipe))
+        judgements.extend(
+            _judge_measurement(counted[_key(one)], one, recipe)
+            for one in head.measurements
+            if one.artifact == artifact.name and _key(one) in counted
+        )
+    return GateReport(names[0], names[1], tuple(judgements), recipe.fail_on_undecided)
+
+
+def _judge_measurement(base: Measurement, head: Measurement, recipe: GateRecipe) -> GateJudgement:
+    limit = recipe.limit_of(head.artifact)
+    if head.kind is Kind.INSTRUCTIONS and base.valid and head.valid:
+        assert base.summary
+        assert head.summary
+        counts = base.summary.minimum, head.summary.minimum
+        return judge_instructions(head.artifact, head.device, head.configuration, counts, limit)
+    counted = head.kind is Kind.INSTRUCTIONS
+    reason = (
+        "; ".join(head.invalid or base.invalid) or "nothing was measured"
+        if counted
+        else "two reports were not measured side by side: compare the files themselves, with --on"
+    )
+    return GateJudgement(
+        head.artifact, head.device, head.configuration, Measure.INSTRUCTIONS if counted else Measure.WALL,
+        Verdict.UNDECIDED if counted else Verdict.SKIPPED, None, None, "instructions" if counted else "ms", None,
+        limit if counted else recipe.wall_min_effect, reason,
+    )  # fmt: skip
+
+
+def _in_order(
+    pairs: Sequence[Pair], recipe: GateRecipe, judged: Sequence[Sequence[GateJudgement]]
+) -> Iterator[GateJudgement]:
+    """Artifact by artifact: first what was measured, then the facts."""
+    for pair in pairs:
+        for device in judged:
+            yield from (judgement for judgement in device if judgement.artifact == pair.name)
+        yield from judge_files(pair, recipe)
+
+
+def _key(measurement: Measurement) -> tuple[str, str, str, Kind]:
+    return measurement.artifact, measurement.device, measurement.configuration, measurement.kind

@@ -1,0 +1,96 @@
+"""What the agent says, and what somebody else says in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.bench.answers import LONGEST_LINE, Answers
+from edgekit.errors import DeviceError, DeviceRefusalError
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+NAMES = (
+    "environment",
+    "import",
+    "load",
+    "first",
+    "warm",
+    "samples",
+    "steady",
+    "memory",
+    "golden",
+    "profile",
+    "sensors",
+    "done",
+    "error",
+    "refused",
+    "later",
+)
+FIELDS = (
+    "ns",
+    "subject",
+    "values",
+    "per_turn",
+    "runs",
+    "stable",
+    "seconds",
+    "when",
+    "outputs",
+    "kind",
+    "message",
+    "peak_rss_bytes",
+)
+
+
+@given(st.text())
+def test_any_text_is_an_event_or_an_error_of_the_device(line: str) -> None:
+    with contextlib.suppress(DeviceError):
+        Answers().take(line)
+
+
+@given(st.sampled_from(NAMES), st.dictionaries(st.sampled_from(FIELDS), json_values))
+def test_any_event_is_taken_or_an_error_of_the_device(name: str, fields: dict[str, Any]) -> None:
+    with contextlib.suppress(DeviceError):
+        Answers().take(json.dumps({"event": name, **fields}))
+
+
+@pytest.mark.parametrize("value", [-1, 2**63, 1.5, True, "7", None])
+def test_costs_are_counts(value: object) -> None:
+    with pytest.raises(DeviceError):
+        Answers().take(json.dumps({"event": "samples", "subject": 0, "per_turn": 1, "values": [value]}))
+
+
+def test_samples_add_up() -> None:
+    answers = Answers()
+    for values in ([1, 2], [3]):
+        answers.take(json.dumps({"event": "samples", "subject": 1, "per_turn": 1, "values": values}))
+    assert answers.samples == {1: [1, 2, 3]}
+
+
+def test_an_error_carries_what_to_do() -> None:
+    with pytest.raises(DeviceRefusalError, match="has no onnxruntime") as caught:
+        Answers().take(
+            json.dumps({"event": "error", "kind": "no-runtime", "message": "Python there has no onnxruntime"})
+        )
+    assert "bundle" in caught.value.hint
+    assert caught.value.kind == "no-runtime"
+
+
+def test_an_endless_line_is_refused() -> None:
+    with pytest.raises(DeviceError, match="characters"):
+        Answers().take(" " * (LONGEST_LINE + 1))
+
+
+def test_a_login_banner_is_named_as_what_it_may_be() -> None:
+    with pytest.raises(DeviceError, match="Welcome") as caught:
+        Answers().take("Welcome to Raspberry Pi OS")
+    assert "login script" in caught.value.hint
