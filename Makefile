@@ -9,7 +9,7 @@ TFLITE_TRIED := .venv-tflite/.tried
 # Errors only.
 PIP_QUIET := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-.PHONY: help demo test test-inc lint types docs bench race install tflite-env inc-env clean
+.PHONY: help demo test test-devices device-tests test-inc lint types docs bench race install tflite-env inc-env clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,16 @@ demo: $(INSTALLED)  ## Compress EfficientNet-Lite0 with its real weights and com
 test: $(INSTALLED) $(TFLITE_TRIED)  ## Run the tests (ARGS="-k recipe" to choose)
 	OMP_NUM_THREADS=1 EDGEKIT_TFLITE_RUNTIME_PYTHON="$$(test -x $(TFLITE_PYTHON) && echo $(TFLITE_PYTHON))" \
 		$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# Suites with parts of a system in them: `make test` runs what is there, `make test-devices` installs the rest first.
+DEVICE_TESTS := tests/devices tests/portable tests/ci tests/report/bench tests/flow/test_bench.py
+
+test-devices: $(INSTALLED)  ## Install sshd, adb, qemu and a browser (apt, as root), and run every test that needs one
+	tests/devices/install.sh
+	OMP_NUM_THREADS=1 EDGEKIT_DEVICES=required $(BIN)/python -m pytest -n $(WORKERS) $(DEVICE_TESTS) $(ARGS)
+
+device-tests:
+	@echo $(DEVICE_TESTS)
 
 test-inc: .venv-inc/.installed  ## Run the tests of the neural-compressor backend, in an environment of its own
 	OMP_NUM_THREADS=1 EDGEKIT_INC=required .venv-inc/bin/python -m pytest -n 0 tests/backends $(ARGS)

@@ -165,6 +165,12 @@ def test_the_page_on_the_zoo_works_from_top_to_bottom(desk: Path) -> None:
     assert (desk / "demo-out" / "resnet8" / "model.int8.tflite").stat().st_size > 0
 
 
+def test_the_page_on_measuring_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "bench.md", desk) >= 4
+    assert (desk / "edgekit-bench" / "index.html").is_file()
+    assert (desk / "from-python" / "report.json").is_file()
+
+
 def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
     page = [block.text for block in blocks(ROOT / "docs" / "artifacts.md") if block.language == "python"]

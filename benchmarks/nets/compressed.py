@@ -12,10 +12,11 @@ SAMPLES = 200
 
 
 def compressed(name: str) -> Path:
-    """Folder with model.fp32.onnx, model.int8.onnx, model.x86.int8.onnx, model.qop.int8.onnx and model.int8.tflite."""
+    """Folder with model.fp32.onnx, model.int8.tflite, and the int8 .onnx files: plain, x86, qop, arm."""
     source = prepare(name)
     out = source / "compressed"
-    if not (out / "model.int8.tflite").exists():
+    if not (out / "model.arm.int8.onnx").exists():
         samples = list(islice(NETS[name].calibration(), SAMPLES))
-        edgekit.compress(source / "float.onnx", calibration=samples, out=out)
+        recipe = edgekit.Recipe().with_fields({"emit.targets": ["arm"]})
+        edgekit.compress(source / "float.onnx", calibration=samples, out=out, recipe=recipe)
     return out

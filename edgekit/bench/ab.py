@@ -25,7 +25,7 @@ from edgekit.bench import jobs
 from edgekit.bench.answers import Answers
 from edgekit.bench.conversation import converse
 from edgekit.bench.jobs import Subject
-from edgekit.bench.statistics import mean_interval
+from edgekit.bench.student import mean_interval
 from edgekit.devices.device import Device
 from edgekit.types.bench import BenchSettings
 from edgekit.types.gate import GateRecipe, Verdict

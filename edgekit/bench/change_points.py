@@ -83,7 +83,7 @@ def find_changes(
     if len(costs) < 2 * MIN_LEVEL:
         return ()
     floor = minimum_effect / 10
-    levels = _clip(np.log(costs), floor)
+    levels = _clip(np.log(costs / np.median(costs)), floor)
     cuts, correlation = _cut(levels, floor)
     while True:
         changes = [_compare(costs, levels, around, correlation, floor) for around in _neighbours(cuts)]

@@ -9,7 +9,6 @@ of tail percentiles: MLCommons Inference rules, early stopping (64 for the 90th,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -74,25 +73,6 @@ def median_interval(samples: Sequence[Array], *, confidence: float = 0.95, seed:
     low, high = np.quantile(medians, [tail, 1 - tail])
     estimate = float(np.median([np.median(values) for values in samples]))
     return Interval(estimate, min(float(low), estimate), max(float(high), estimate), confidence)
-
-
-def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:
-    """Mean of a few independent values with Student's interval; unbounded for a single one.
-
-    Source: Student (1908), "The probable error of a mean", Biometrika 6.
-
-    Args:
-        values: One per process, for example logarithms of ratios; n >= 1.
-        confidence: Nominal coverage, 0..1.
-    """
-    from scipy import stats  # half a second, and only a gate needs it
-
-    array = np.asarray(values, np.float64)
-    mean = float(array.mean())
-    if array.size < 2:
-        return Interval(mean, -math.inf, math.inf, confidence)
-    half = float(stats.t.ppf((1 + confidence) / 2, array.size - 1)) * float(array.std(ddof=1)) / math.sqrt(array.size)
-    return Interval(mean, mean - half, mean + half, confidence)
 
 
 def _medians(ordered: Array, rng: np.random.Generator) -> Array:

@@ -178,6 +178,8 @@ def run(
             from edgekit.bench.measure import bench as measure
             from edgekit.report.bench.files import write_bench
 
+        if history:
+            _open_history(history)
         report = measure(
             artifacts,
             on,
@@ -214,6 +216,15 @@ def _settings(threads: tuple[int, ...], options: Mapping[str, Any]) -> BenchSett
         count=options["count"],
         seed=options["seed"],
     )
+
+
+def _open_history(path: Path) -> None:
+    """See that it can be added to, before an hour is spent on what it is to remember."""
+    with needing("bench"):
+        from edgekit.bench.history import History
+
+    with History(path):
+        pass
 
 
 def _remember(report: BenchReport, path: Path, revision: str) -> BenchReport:

@@ -36,7 +36,7 @@ Example:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("edgekit-gate"),
     show_default=True,
-    help="Folder for gate.json, gate.md and junit.xml.",
+    help="Folder for gate.json, gate.md and gate-junit.xml.",
 )
 @output_options
 @click.pass_obj

@@ -26,7 +26,8 @@ POLL_S = 0.1
 END_S = 5.0
 ATTEMPTS = 3
 """Another program may take the port between its choice and its use."""
-TAIL_LINES = 12
+TAIL_LINES = 30
+"""A panic says why before it says where."""
 PORT_TAKEN = "Could not set up host forwarding rule"
 KERNEL_ARGUMENTS = "console=ttyAMA0 loglevel=4 panic=-1 nokaslr norandmaps cryptomgr.notests"
 """Same addresses on every boot; the kernel does not test its ciphers, which is a third of the boot; panic ends qemu."""

@@ -11,13 +11,14 @@ import errno
 import re
 import socket
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgekit.errors import DeviceError, DeviceTimeoutError, InputError, MissingExtraError
+from edgekit.devices.ssh_trust import Trust, read_key
+from edgekit.errors import DeviceError, DeviceTimeoutError, MissingExtraError
 
 try:
     import asyncssh
@@ -68,6 +69,11 @@ class SshPlace:
     host_key: str = ""
     known_hosts: Path | None = None
     config: bool = True
+
+    @property
+    def known_name(self) -> str:
+        """How known_hosts files call it."""
+        return f"[{self.host}]:{self.port}" if self.port not in (None, 22) else self.host
 
 
 class SshConnection:
@@ -139,6 +145,10 @@ class SshConnection:
     def explain_loss(self, error: Exception | None) -> DeviceError:
         """The error for a connection that went away under a running command."""
         reason = f" ({_reason(error)})" if error is not None and str(error) else ""
+        if isinstance(error, asyncssh.ChannelOpenError) and not self.is_lost:
+            return DeviceError(
+                f"the host runs no command{reason}", device=self.device, hint="may this user run commands over ssh?"
+            )
         return DeviceError(
             f"the connection was lost{reason}",
             device=self.device,
@@ -154,17 +164,16 @@ class SshConnection:
 
     def _connect(self, timeout_s: float) -> asyncssh.SSHClientConnection:
         """Ask for the kinds of keys that are known, or in turn for each when a fingerprint does not tell the kind."""
-        trust = _Trust(self._place)
+        trust = Trust(self._place.host_key, self._place.known_hosts, self._place.known_name)
         options = _options(self._place, self.device, trust, timeout_s)
-        is_pinned = bool(self._place.host_key)
         refused: Exception | None = None
-        for kinds in KEY_ORDERS if is_pinned else ((), KEY_ORDERS[0]):
+        for kinds in KEY_ORDERS if trust.is_pinned else ((), KEY_ORDERS[0]):
             try:
                 connecting = asyncssh.connect(self._place.host, **options, server_host_key_algs=kinds)
                 return self.run(connecting, timeout_s + 5)
             except asyncssh.HostKeyNotVerifiable as error:
                 refused = error
-                if not is_pinned:
+                if not trust.is_pinned:
                     break
             except asyncssh.PermissionDenied as error:
                 raise self._explain_login() from error
@@ -206,77 +215,6 @@ class SshConnection:
             self._loop.close()
 
 
-class _Trust:
-    """Decides about a host's key, and remembers what it saw for the message."""
-
-    def __init__(self, place: SshPlace) -> None:
-        self._place = place
-        self._file = place.known_hosts or Path.home() / ".ssh" / "known_hosts"
-        self._known: list[asyncssh.SSHKey] = []
-        self._seen: list[asyncssh.SSHKey] = []
-        self._entries = None if place.host_key else self._read()
-
-    def match(self, host: str, address: str, port: int | None) -> Sequence[Any]:
-        """asyncssh asks here what known_hosts says."""
-        if self._entries is None:
-            return ((),) * 7
-        found: Sequence[Any] = self._entries.match(host, address, port)
-        self._known = list(found[0])
-        return found
-
-    def accept(self, key: asyncssh.SSHKey) -> bool:
-        """asyncssh asks here about a key that known_hosts does not have."""
-        if key not in self._seen:
-            self._seen.append(key)
-        return bool(self._place.host_key) and key.get_fingerprint("sha256") == self._place.host_key
-
-    def expects_other_key(self, error: Exception) -> bool:
-        """Whether the host may have hung up because it has no key of a kind that known_hosts has."""
-        hung_up = isinstance(error, (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionError))
-        return hung_up and bool(self._known) and not self._seen
-
-    def explain(self, error: Exception, device: str) -> DeviceError:
-        """Why the host was refused."""
-        seen = ", ".join(f"{_family(key)} {key.get_fingerprint('sha256')}" for key in self._seen)
-        if self._place.host_key:
-            return DeviceError(
-                f"the host's key is not the pinned {self._place.host_key}; it showed {seen}",
-                device=device,
-                hint="another machine answers, or it was set up anew: do not go on before you know which",
-            )
-        if self._known:
-            known = ", ".join(f"{_family(key)} {key.get_fingerprint('sha256')}" for key in self._known)
-            return DeviceError(
-                f"the host's key has changed: {self._file} has {known}, it showed {seen}",
-                device=device,
-                hint="another machine may be answering; if it was set up anew, remove the old line with "
-                f"ssh-keygen -f {self._file} -R '{self._name()}'",
-            )
-        if not self._seen:
-            return DeviceError(f"the host cannot be trusted: {_reason(error)}", device=device, hint=f"see {self._file}")
-        key = self._seen[-1]
-        return DeviceError(
-            f"the host is not known: {self._file} has no line for it, and it showed {seen}",
-            device=device,
-            hint=f"compare it with what ssh-keygen -lf /etc/ssh/ssh_host_{_family(key)}_key.pub prints there, then "
-            f"pin it with ?hostkey={key.get_fingerprint('sha256')}, or log in once with ssh",
-        )
-
-    def _read(self) -> asyncssh.SSHKnownHosts | None:
-        if self._place.known_hosts is not None and not self._file.is_file():
-            raise InputError(f"there is no known_hosts file {self._file}")
-        if not self._file.is_file():
-            return None
-        try:
-            return asyncssh.read_known_hosts(str(self._file))
-        except (OSError, ValueError, asyncssh.KeyImportError) as error:
-            raise InputError(f"{self._file} cannot be read: {error}", hint="pin the host with ?hostkey=") from error
-
-    def _name(self) -> str:
-        port = self._place.port
-        return f"[{self._place.host}]:{port}" if port and port != 22 else self._place.host
-
-
 def explain_unreachable(error: Exception, place: SshPlace, device: str, *, timeout_s: float) -> DeviceError:
     """Why no connection came about, from what the network said.
 
@@ -308,15 +246,11 @@ def explain_unreachable(error: Exception, place: SshPlace, device: str, *, timeo
     return DeviceError(f"no connection: {_reason(error)}", device=device, hint="does `ssh` get in?")
 
 
-def _options(place: SshPlace, device: str, trust: _Trust, timeout_s: float) -> dict[str, Any]:
+def _options(place: SshPlace, device: str, trust: Trust, timeout_s: float) -> dict[str, Any]:
     class Client(asyncssh.SSHClient):
         def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
             return trust.accept(key)
 
-    if place.host_key and not re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", place.host_key):
-        raise InputError(
-            f"hostkey={place.host_key} is no fingerprint", hint="ssh-keygen -lf prints it: SHA256: and 43 letters"
-        )
     options: dict[str, Any] = {
         "client_factory": Client,
         "known_hosts": trust.match,
@@ -331,41 +265,16 @@ def _options(place: SshPlace, device: str, trust: _Trust, timeout_s: float) -> d
     if place.user:
         options["username"] = place.user
     if place.key is not None:
-        options["client_keys"] = [_read_key(place.key, device)]
+        options["client_keys"] = [read_key(place.key, device)]
         options["agent_path"] = None
     if not place.config:
         options["config"] = None
     return options
 
 
-def _read_key(file: Path, device: str) -> asyncssh.SSHKey:
-    """A private key; its contents are in no message."""
-    try:
-        return asyncssh.read_private_key(str(file))
-    except OSError as error:
-        raise DeviceError(
-            f"the key {file} cannot be read: {error.strerror}", device=device, hint="?key= takes the private one"
-        ) from error
-    except asyncssh.KeyEncryptionError as error:
-        raise DeviceError(f"the key {file} cannot be decrypted", device=device, hint=f"ssh-add {file}") from error
-    except asyncssh.KeyImportError as error:
-        if "passphrase" in str(error).lower():
-            raise DeviceError(
-                f"the key {file} has a passphrase, which edgekit does not ask for",
-                device=device,
-                hint=f"give it to the agent with ssh-add {file}, and leave ?key= out",
-            ) from error
-        raise DeviceError(f"{file} is no private key", device=device, hint="?key= takes the private one") from error
-
-
 async def _await(work: Awaitable[T]) -> T:
     """Much of asyncssh can be awaited but is no coroutine."""
     return await work
-
-
-def _family(key: asyncssh.SSHKey) -> str:
-    algorithm = key.algorithm.decode()
-    return next((name for name in ("ed25519", "ecdsa", "rsa") if name in algorithm), algorithm)
 
 
 def _reason(error: Exception | None) -> str:

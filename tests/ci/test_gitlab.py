@@ -11,6 +11,7 @@ import pytest
 
 from tests.ci.conftest import ROOT, Desk
 from tests.ci.executor import check_syntax, load
+from tests.ci.test_action import HOSTILE_INPUTS
 
 TEMPLATE = ROOT / "ci" / "gitlab.yml"
 JOBS = load(TEMPLATE)
@@ -88,12 +89,12 @@ def test_reports_are_kept_also_of_a_failed_job(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".edgekit-compare", ".edgekit-bench"])
-def test_a_variable_never_becomes_a_command(desk: Desk, name: str) -> None:
-    hostile = '"; touch pwned; "'
+@pytest.mark.parametrize("hostile", HOSTILE_INPUTS)
+def test_a_variable_never_becomes_a_command(desk: Desk, name: str, hostile: str) -> None:
     own = {key: hostile for key in resolve({"extends": name})["variables"] if key != "EDGEKIT_PACKAGE"}
     assert run(desk, name, **own).returncode == 0
     assert not list(desk.workspace.parent.rglob("pwned"))
-    assert desk.calls[0][-4:] == hostile.split()
+    assert desk.calls[0][-len(hostile.split()) :] == hostile.split()
 
 
 @pytest.mark.parametrize("name", [".edgekit-compare", ".edgekit-bench"])

@@ -4,15 +4,14 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from edgekit.devices import ssh_connection
+from edgekit.devices import ssh_connection, ssh_stream
 from edgekit.devices.opening import open_device
-from edgekit.errors import DeviceError, InputError
+from edgekit.errors import DeviceError, DeviceTimeoutError, InputError
 from edgekit.testing.device_check import check_device, check_files
 from edgekit.types.bench import Kind
 from tests.devices.agent_run import is_gone, start_agent
@@ -86,6 +85,46 @@ def test_a_connection_that_is_cut_gives_what_came_and_then_the_error(sshd):
         device.start(("true",), "")
     assert device.close() == (), "the host is back: the folder can be removed"
     assert not Path(events[0]["folder"]).exists()
+
+
+def test_a_connection_that_ends_politely_is_lost_all_the_same(sshd):
+    device = open_device(sshd.uri())
+    with start_agent(device, runs=1000, pause_s=0.05) as stream:
+        lines = stream.lines(30)
+        assert json.loads(next(lines))["event"] == "environment"
+        device._connection._loop.call_soon_threadsafe(device._connection.client.close)
+        with pytest.raises(DeviceError, match="the connection was lost"):
+            list(lines)
+        with pytest.raises(DeviceError, match="the connection was lost"):
+            stream.finish()
+    assert device.close() == ()
+
+
+def test_a_command_that_closed_its_output_but_goes_on_is_given_up(device, monkeypatch):
+    monkeypatch.setattr(ssh_stream, "FINISH_S", 0.2)
+    program = "import os, sys; os.close(1); os.close(2); sys.stdin.read()"
+    with device.start((*device.python, "-c", program), "") as stream:
+        assert list(stream.lines(30)) == []
+        with pytest.raises(DeviceTimeoutError, match="did not end"):
+            stream.finish()
+    device.push({"again": b""})
+
+
+def test_a_line_that_fills_the_memory_is_refused(device, monkeypatch):
+    monkeypatch.setattr(ssh_stream, "LINE_BYTES", 1000)
+    with device.start((*device.python, "-c", "print('short'); print('x' * 10**6)"), "") as stream:
+        lines = stream.lines(30)
+        assert next(lines) == "short"
+        with pytest.raises(DeviceError, match="more than 1000 bytes"):
+            next(lines)
+
+
+def test_a_host_that_runs_nothing_is_told(ssh_keys):
+    with (
+        run_sshd(ssh_keys, more="MaxSessions 0") as server,
+        pytest.raises(DeviceError, match="the host runs no command"),
+    ):
+        open_device(server.uri())
 
 
 def test_a_host_that_stays_away_is_told_with_what_it_keeps(ssh_keys, monkeypatch):
@@ -174,5 +213,4 @@ def test_no_python_there_names_the_portable_runtime(ssh_keys, tmp_path):
 def test_files_that_are_not_there_are_told(device, tmp_path):
     with pytest.raises(DeviceError, match="'absent' cannot be fetched: No such file"):
         device.pull("absent", tmp_path / "x")
-    subprocess.run(("chmod", "a-w", device.folder), check=True)
     device.push({"again": b""})  # the connection is still good

@@ -61,9 +61,12 @@ def thin(samples: np.ndarray[Any, Any]) -> list[float]:
 
 
 def trade_off(report: BenchReport, kind: Kind) -> Iterator[Figure]:
-    """One figure: cost against quality, or against size where no quality is known; the front of each device marked."""
+    """One figure: cost against quality, or against size where no quality is known; the front of each device marked.
+
+    There is none without a choice between artifacts.
+    """
     index, found = Index.of(report), list(quotable(report, kind))
-    if not found:
+    if len({entry.artifact for entry, _ in found}) < 2:
         return
     has_quality = all(report.artifact(entry.artifact).quality is not None for entry, _ in found)
     front = front_of(report, found)

@@ -20,7 +20,7 @@ from edgekit.report.bench.figure import Index
 from edgekit.report.bench.quoting import quotable
 from edgekit.types.bench import Kind, OperatorCost
 from edgekit.types.report import Interval
-from tests.report.bench.example import EMULATED, FLOAT, HERE, INT8, PI, TFLITE
+from tests.report.bench.example import EMULATED, FLOAT, HERE, INT8, PI, TFLITE, make_report
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=1500))
@@ -72,6 +72,11 @@ def test_trade_off_has_a_point_per_valid_measurement(report):
     assert {row[-1] for row in figure.table.rows} == {"yes", "no"}
 
 
+def test_one_artifact_is_no_trade_off(report):
+    alone = tuple(found for found in report.measurements if found.artifact == INT8)
+    assert list(trade_off(replace(report, measurements=alone), Kind.WALL_NS)) == []
+
+
 def test_without_quality_the_size_takes_its_axis(report):
     blind = replace(report, artifacts=tuple(replace(one, quality=None) for one in report.artifacts))
     (figure,) = trade_off(blind, Kind.WALL_NS)
@@ -94,8 +99,6 @@ def test_the_front_is_what_nothing_beats(report):
 )
 def test_law_the_front_against_its_definition(aims):
     """Each pair that is not on the front is beaten by one that is, and none on it is beaten at all."""
-    from tests.report.bench.example import make_report
-
     report = make_report()
     artifacts = tuple(
         replace(report.artifacts[0], name=str(number), size_bytes=size, quality=quality)
