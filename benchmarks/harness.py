@@ -32,7 +32,7 @@ from edgekit.bench.jobs import Subject
 from edgekit.bench.student import mean_interval
 from edgekit.devices.local import LocalDevice
 from edgekit.types.bench import BenchSettings
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 FILES = (("resnet20", "model.int8.onnx"), ("resnet20", "model.int8.tflite"), ("keywords", "model.int8.tflite"),
          ("lite0", "model.x86.int8.onnx"), ("lite0", "model.int8.tflite"))  # fmt: skip

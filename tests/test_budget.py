@@ -9,8 +9,9 @@ from edgekit.check.accuracy import Task
 from edgekit.errors import BudgetError, RecipeError
 from edgekit.types.artifact import Artifact
 from edgekit.types.graph import Graph, Value
+from edgekit.types.interval import Interval
 from edgekit.types.recipe import BudgetSettings, Recipe
-from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Interval, Latency, Machine, Signal
+from edgekit.types.report import Accuracy, ArtifactCheck, CheckReport, Latency, Machine, Signal
 from edgekit.types.result import CompressResult
 from edgekit.types.sample_set import SampleSet
 

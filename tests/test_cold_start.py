@@ -23,7 +23,15 @@ print(json.dumps(found), file=sys.stderr)
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["compress", "--help"], ["demo", "--help"], ["--version"], ["completion", "zsh"]],
+    [
+        ["--help"],
+        ["compress", "--help"],
+        ["demo", "--help"],
+        ["bench", "--help"],
+        ["bench", "compare", "--help"],
+        ["--version"],
+        ["completion", "zsh"],
+    ],
     ids=" ".join,
 )
 def test_starts_cold_and_light(words: list[str]) -> None:

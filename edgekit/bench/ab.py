@@ -29,7 +29,7 @@ from edgekit.bench.student import mean_interval
 from edgekit.devices.device import Device
 from edgekit.types.bench import BenchSettings
 from edgekit.types.gate import GateRecipe, Verdict
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 MIN_PROCESSES = 5
 MAX_PROCESSES = 40

@@ -46,6 +46,7 @@ class Answers:
         profiles: Subject -> event "profile".
         sensors: Events "sensors", in order.
         refusals: Subject -> why the device cannot run it, where the others went on.
+        begun: Whether the agent has said anything.
         done: Whether the agent came to its end.
     """
 
@@ -66,17 +67,21 @@ class Answers:
     profiles: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     sensors: list[Mapping[str, Any]] = field(default_factory=list)
     refusals: dict[int, DeviceRefusalError] = field(default_factory=dict)
+    begun: bool = False
     done: bool = False
 
     def take(self, line: str) -> None:
-        """Take in one line.
+        """Take in one line; what a login script says before the agent's first is passed over.
 
         Raises:
             DeviceRefusalError: The agent cannot do the job.
             DeviceError: The line is no event of the agent.
         """
+        if not self.begun and not line.lstrip().startswith('{"event"'):
+            return
         if len(line) > LONGEST_LINE:
             raise DeviceError(f"a line of the agent has {len(line)} characters; at most {LONGEST_LINE} are read")
+        self.begun = True
         try:
             event = json.loads(line)
             name = event["event"]

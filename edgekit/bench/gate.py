@@ -23,7 +23,7 @@ from edgekit.devices.device import Device
 from edgekit.errors import DeviceError, DeviceRefusalError, InputError
 from edgekit.types.bench import BenchArtifact, Kind
 from edgekit.types.gate import GateJudgement, GateRecipe, Measure, Verdict
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 COUNTED_PROCESSES = 2
 

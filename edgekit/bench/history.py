@@ -214,6 +214,8 @@ class History:
                 self._connection.execute(_LAYOUT)
                 self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        # Other programs may have switched it on; it would put files beside this one.
+        self._connection.execute("PRAGMA journal_mode = DELETE")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

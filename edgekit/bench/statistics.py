@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.types.bench import ProcessRun, Summary
+from edgekit.types.interval import Interval
 from edgekit.types.qparams import Array
-from edgekit.types.report import Interval
 
 P90_FLOOR = 64
 P99_FLOOR = 662

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 
 def mean_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval:

@@ -11,8 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from edgekit.types.interval import Interval
 from edgekit.types.qparams import Array
-from edgekit.types.report import Interval
 
 RESAMPLES = 1000
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from edgekit.check.evidence import AUDITS, Evidence, KernelGap
 from edgekit.check.wording import count, holds, join_names
 from edgekit.types.finding import Finding, Severity
-from edgekit.types.report import Interval, LayerQuality, LsbGap
+from edgekit.types.interval import Interval
+from edgekit.types.report import LayerQuality, LsbGap
 from edgekit.units import share
 
 KERNEL_LOSS_DB = 1.0

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from edgekit.types.artifact import FLOAT
-from edgekit.types.report import ArtifactCheck, Interval, LayerQuality, Report
+from edgekit.types.interval import Interval
+from edgekit.types.report import ArtifactCheck, LayerQuality, Report
 from edgekit.units import duration, share, size
 
 NONE = "-"

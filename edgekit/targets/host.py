@@ -22,9 +22,10 @@ from edgekit.emit.exporter import float_artifact
 from edgekit.errors import CheckError, EdgekitError
 from edgekit.targets.emission import emit_host
 from edgekit.types.graph import Graph, QuantizedGraph
+from edgekit.types.interval import Interval
 from edgekit.types.plan import WeightScheme
 from edgekit.types.progress import Progress, Silent, Stage
-from edgekit.types.report import Interval, Machine, Signal
+from edgekit.types.report import Machine, Signal
 from edgekit.types.samples import Samples
 from edgekit.types.target import HostCandidate, HostChoice, HostTrial, processor_of
 

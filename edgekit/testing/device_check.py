@@ -35,9 +35,11 @@ BEAT = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-print('up', flush=True)
 for beat in range(600):
-    open('beat', 'w').write(str(beat))
+    with open('beat', 'w') as file:
+        file.write(str(beat))
+    if beat == 0:
+        print('up', flush=True)
     time.sleep(0.1)
 """
 
@@ -153,7 +155,7 @@ def check_stubborn(device: Device) -> None:
         for _ in range(2):
             device.pull("beat", Path(here) / "beat")
             beats.append((Path(here) / "beat").read_bytes())
-            time.sleep(0.5)
+            time.sleep(1)
     _expect("command still running after its block was left", beats[0] == beats[1], True)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edgekit.types.finding import Finding
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 SCHEMA = "edgekit.bench/1"
 

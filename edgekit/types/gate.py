@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edgekit.errors import RecipeError
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from edgekit.types.strict_table import between, read
 
 SCHEMA = "edgekit.gate/1"

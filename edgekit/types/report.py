@@ -13,6 +13,7 @@ from typing import Any
 from edgekit.types.artifact import FLOAT, Artifact
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.graph import QuantizedGraph
+from edgekit.types.interval import Interval
 from edgekit.types.ladder import Judgement, LadderReport
 from edgekit.types.plain import to_plain
 from edgekit.types.preprocessing import Preprocessing
@@ -52,16 +53,6 @@ class Machine:
     def saturates_pairs(self) -> bool:
         """Whether int8 products are added pairwise in 16 bits: x86 with AVX2 or AVX-512 but without VNNI."""
         return not self.has_int8_dot and any(flag in ("avx2", "avx512bw") for flag in self.isa)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 from edgekit.types.artifact import FORMATS, Format
 
 if TYPE_CHECKING:
+    from edgekit.types.interval import Interval
     from edgekit.types.plan import WeightScheme
-    from edgekit.types.report import Interval, Machine
+    from edgekit.types.report import Machine
 
 HOST = "host"
 """The target that stands for the CPU at hand: its file is found by running candidates."""

@@ -54,7 +54,7 @@ FIELDS = (
 @given(st.text())
 def test_any_text_is_an_event_or_an_error_of_the_device(line: str) -> None:
     with contextlib.suppress(DeviceError):
-        Answers().take(line)
+        begun().take(line)
 
 
 @given(st.sampled_from(NAMES), st.dictionaries(st.sampled_from(FIELDS), json_values))
@@ -85,12 +85,28 @@ def test_an_error_carries_what_to_do() -> None:
     assert caught.value.kind == "no-runtime"
 
 
+BEGIN = json.dumps({"event": "import", "runtime": "litert", "ns": 5}, separators=(",", ":"))
+
+
+def begun() -> Answers:
+    answers = Answers()
+    answers.take(BEGIN)
+    return answers
+
+
 def test_an_endless_line_is_refused() -> None:
     with pytest.raises(DeviceError, match="characters"):
-        Answers().take(" " * (LONGEST_LINE + 1))
+        begun().take(" " * (LONGEST_LINE + 1))
 
 
-def test_a_login_banner_is_named_as_what_it_may_be() -> None:
-    with pytest.raises(DeviceError, match="Welcome") as caught:
-        Answers().take("Welcome to Raspberry Pi OS")
+def test_what_a_login_script_says_first_is_passed_over() -> None:
+    answers = Answers()
+    answers.take("Welcome to Raspberry Pi OS")
+    answers.take(BEGIN)
+    assert answers.import_ns == 5
+
+
+def test_what_stands_between_events_is_named() -> None:
+    with pytest.raises(DeviceError, match="low battery") as caught:
+        begun().take("warning: low battery")
     assert "login script" in caught.value.hint

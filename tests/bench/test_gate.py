@@ -28,7 +28,7 @@ from edgekit.types.bench import (
     Summary,
 )
 from edgekit.types.gate import GateJudgement, GateRecipe, GateReport, Measure, Verdict
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 RECIPE = GateRecipe(budget_s=25)
 ARTIFACT = BenchArtifact("a", "a.onnx", "0" * 64, 1000, "onnxruntime", 0.90, "top-1", "report.json")

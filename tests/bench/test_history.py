@@ -25,7 +25,7 @@ from edgekit.types.bench import (
     Measurement,
     Summary,
 )
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 NET, OTHER = "net.int8.onnx", "net.int8.tflite"
 HERE, ARM = "local:", "qemu-system:cortex-a76"
@@ -162,6 +162,11 @@ def test_times_of_any_zone_are_put_in_order(file: Path) -> None:
 
 
 def test_one_file_and_nothing_beside_it(file: Path) -> None:
+    with History(file):
+        pass
+    other = sqlite3.connect(file)
+    assert other.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    other.close()
     with History(file) as store:
         store.add(report(measurement(10.0)))
         assert [path.name for path in file.parent.iterdir()] == [file.name]

@@ -9,11 +9,11 @@ from edgekit.check.findings import judge
 from edgekit.check.intervals import newcombe_paired, wilson
 from edgekit.types.artifact import Artifact
 from edgekit.types.finding import Severity
+from edgekit.types.interval import Interval
 from edgekit.types.report import (
     Accuracy,
     ArtifactCheck,
     Fusion,
-    Interval,
     Latency,
     LayerQuality,
     LsbGap,

@@ -75,5 +75,5 @@ def test_a_package_that_stands_for_another_is_resolved(archive):
 
 
 def test_an_unknown_package_is_named(archive, tmp_path):
-    with pytest.raises(DeviceError, match="cannot fetch no-such-package of bookworm arm64: .*no-such-package"):
+    with pytest.raises(DeviceError, match=r"cannot fetch no-such-package of bookworm arm64: .*no-such-package"):
         archive.unpack(("no-such-package",), tmp_path / "root")

@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.types.artifact import Artifact
 from edgekit.types.finding import Finding, Severity
+from edgekit.types.interval import Interval
 from edgekit.types.ladder import Judgement, LadderReport, Score, Step
 from edgekit.types.preprocessing import Preprocessing
 from edgekit.types.report import (
@@ -18,7 +19,6 @@ from edgekit.types.report import (
     CalibrationSummary,
     CheckReport,
     Fusion,
-    Interval,
     Latency,
     LayerQuality,
     LsbGap,

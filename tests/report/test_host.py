@@ -1,5 +1,5 @@
 from edgekit.report.host import tabulate_host
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from edgekit.types.target import HostCandidate, HostChoice, HostTrial
 
 

@@ -4,8 +4,9 @@ from edgekit.check.machine import describe_machine
 from edgekit.errors import CheckError
 from edgekit.targets.host import CANDIDATES, candidates_for, choose_for_host, judge, select
 from edgekit.targets.variants import with_scheme
+from edgekit.types.interval import Interval
 from edgekit.types.plan import Plan
-from edgekit.types.report import Interval, Machine
+from edgekit.types.report import Machine
 from edgekit.types.target import HostCandidate, HostTrial
 from tests.targets.nets import sample_set
 

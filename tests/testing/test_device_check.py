@@ -142,7 +142,7 @@ class Telling(LocalDevice):
     ],
 )
 def test_a_defect_is_found_by_its_check(defect, check, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_check, "BEAT", device_check.BEAT.replace("600", "30"))
+    monkeypatch.setattr(device_check, "BEAT", device_check.BEAT.replace("600", "100"))
     device = defect(parent=tmp_path)
     try:
         with pytest.raises((CheckError, DeviceError), match=re.escape(said)):

@@ -78,7 +78,7 @@ const drawing = (() => {
   const title = (text) => ({ display: Boolean(text), text });
   const costScale = (values, unit, { room = 0.08, ...extra } = {}) => {
     const found = values.filter((value) => value > 0);
-    const [low, high] = [Math.min(...found), Math.max(...found)];
+    const [low, high] = found.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, 0]);
     const isLog = high / low > LOG_FROM;
     const ticks = { callback: (value) => (unit === "ms" ? number(value) : count(value)), maxRotation: 0 };
     return {
@@ -141,7 +141,7 @@ const drawing = (() => {
       const y = plainScale("inferences", { min: 0, max: 1, ticks: { callback: (part) => `${Math.round(part * 100)} %`, stepSize: 0.25 } });
       const callbacks = {
         title: ([item]) => item.dataset.label,
-        label: ({ parsed }) => `${percent(parsed.y)} took at most ${cost(parsed.x, unit)}`,
+        label: ({ parsed }) => `${percent(parsed.y)} ${unit === "ms" ? "took" : "executed"} at most ${cost(parsed.x, unit)}`,
       };
       return { type: "line", data: { datasets }, options: options({ x, y }, callbacks, { parsing: false }) };
     },

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterable
 
+_UNSOUND = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 VOID = ("wbr", "rect", "line", "path", "circle")
 
 
@@ -47,19 +48,14 @@ def join(children: Iterable[Child]) -> Html:
 def _text(child: Child) -> str:
     if isinstance(child, Html):
         return child
-    return _escape(child) if isinstance(child, str) else join(child)
+    return escape(child) if isinstance(child, str) else join(child)
 
 
 def _attribute(name: str, value: str | float | bool | None) -> str:
     said = name.rstrip("_").replace("_", "-")
-    return f" {said}" if value is True else f' {said}="{_escape(str(value))}"'
+    return f" {said}" if value is True else f' {said}="{escape(str(value))}"'
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Control characters and lone surrogates, which HTML cannot hold, become the replacement character."""
-    sound = "".join("\ufffd" if _is_unsound(character) else character for character in text)
-    return html.escape(sound)
-
-
-def _is_unsound(character: str) -> bool:
-    return (character < " " and character not in "\t\n\r") or "\ud800" <= character <= "\udfff" or character == "\x7f"
+    return html.escape(_UNSOUND.sub("\ufffd", text))

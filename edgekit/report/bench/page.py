@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Iterator
 from importlib import resources
 from string import Template
 
 from edgekit.report.bench import charts, panels, sections, timelines
-from edgekit.report.bench.elements import Html, element, join
+from edgekit.report.bench.elements import Html, element, escape, join
 from edgekit.report.bench.figure import Figure
 from edgekit.report.bench.verdict import sentences_of, title_of
 from edgekit.types.bench import BenchReport, Kind
@@ -37,9 +36,9 @@ def render_page(report: BenchReport) -> str:
     library = _asset(CHART_JS).partition(_SOURCE_MAP)[0]
     title = f"Benchmark of {title_of(report)}"
     return Template(_asset("page.html")).substitute(
-        title=html.escape(title),
-        description=html.escape(" ".join((title + ".", *sentences_of(report)))),
-        version=html.escape(report.version),
+        title=escape(title),
+        description=escape(" ".join((title + ".", *sentences_of(report)))),
+        version=escape(report.version),
         policy=_policy(style, (early, library, drawing, script)),
         style=style,
         early=early,
@@ -64,7 +63,7 @@ def _body(report: BenchReport, parts: list[Section]) -> Html:
     return join(
         (
             sections.marks(),
-            element("a", "Skip to the results", href="#section-results", class_="skip"),
+            element("a", "Skip to the summary", href="#section-summary", class_="skip"),
             sections.masthead(report),
             sections.contents((f"section-{name}", title) for name, title, _, _ in parts),
             sections.filters(report),

@@ -16,6 +16,9 @@ from edgekit.report.tables import Table
 from edgekit.types.bench import BenchReport, DeviceReport, Kind
 from edgekit.units import size
 
+_FIGURE_TEXT = (*TEXT_COLUMNS, "module", "revision", "when")
+"""Columns of a figure's table that are text."""
+
 
 def results(report: BenchReport) -> Html:
     """A table per kind, for wall time and instructions never stand in one column; then what is no cost."""
@@ -62,11 +65,10 @@ def figures(found: Iterable[Figure], *, wide: bool = False) -> Html:
 
 def _figure(figure: Figure, *, wide: bool) -> Html:
     """A chart for those who see it, the same as a table for everyone; without a script the table alone."""
-    canvas = element("canvas", role="img", aria_label=f"{figure.title}. {figure.note}", tabindex=0)
+    canvas = element("canvas", role="img", aria_label=f"{figure.title}. {figure.note}")
     text = element("div", element("h3", figure.title), element("p", figure.note, class_="note"))
-    table = _table(
-        figure.table.columns, [_plain_row(figure.table, row) for row in figure.table.rows], text=_text_columns(figure)
-    )
+    rows = [_plain_row(figure.table, row) for row in figure.table.rows]
+    table = _table(figure.table.columns, rows, text=_FIGURE_TEXT)
     data = element("details", element("summary", "Data"), scroll(table, figure.title), class_="figures", open=True)
     return element(
         "figure",
@@ -81,19 +83,9 @@ def _figure(figure: Figure, *, wide: bool) -> Html:
     )
 
 
-def _text_columns(figure: Figure) -> tuple[str, ...]:
-    return (*TEXT_COLUMNS, "module", "revision", "when")
-
-
 def _plain_row(table: Table, row: tuple[str, ...]) -> Html:
-    text = (*TEXT_COLUMNS, "module", "revision", "when")
-    return element(
-        "tr",
-        [
-            element("td", cell, class_="t" if name in text else None)
-            for name, cell in zip(table.columns, row, strict=True)
-        ],
-    )
+    cells = zip(table.columns, row, strict=True)
+    return element("tr", [element("td", cell, class_="t" if name in _FIGURE_TEXT else None) for name, cell in cells])
 
 
 def outputs(report: BenchReport) -> Html:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from edgekit.types.bench import BenchReport, HistoryPoint, Kind, Measurement, Summary
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 EMULATED = "wall time on an emulated device is no latency"
 

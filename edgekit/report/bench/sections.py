@@ -22,8 +22,8 @@ MARKS = (
     element("path", d="M8 2.5 14 13H2z"),
     element("rect", x=3, y=3, width=10, height=10, rx=1),
     element("path", d="M8 1.5 14.5 8 8 14.5 1.5 8z"),
-    element("path", d="M8 1l2 5h5l-4 3.2L12.6 15 8 11.6 3.4 15 5 9.2 1 6h5z"),
-    element("path", d="M6 2h4v4h4v4h-4v4H6v-4H2V6h4z"),
+    element("path", d="M8 2v12M2 8h12M4 4l8 8M12 4l-8 8", stroke="currentColor", stroke_width=1.6),
+    element("path", d="M8 2v12M2 8h12", stroke="currentColor", stroke_width=1.6),
 )
 """Shapes of the devices, in a box of 16 by 16; the charts use the same."""
 TONES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.NOTE: ""}
@@ -54,10 +54,10 @@ def masthead(report: BenchReport) -> Html:
     total, valid = len(report.measurements), sum(1 for _ in quotable(report))
     failed = any(device.error for device in report.devices)
     tone = "bad" if failed or not valid else "warn" if valid < total else ""
-    when = report.started[:16].replace("T", " ")
+    when = f", {report.started[:16].replace('T', ' ')} UTC" if report.started else ""
     text = element(
         "div",
-        element("p", f"edgekit benchmark, {when} UTC", class_="eyebrow"),
+        element("p", f"edgekit benchmark{when}", class_="eyebrow"),
         element("h1", title_of(report)),
         element("p", f"{headline_of(report)}.", class_=f"lede {tone}".strip()),
         _files(report),
@@ -126,7 +126,7 @@ def filters(report: BenchReport) -> Html:
     if not groups:
         return Html("")
     reset = element("button", "Show all", type="button", class_="reset", id="reset", hidden=True)
-    return element("div", groups, reset, class_="bar", role="toolbar", aria_label="Filters", id="filters")
+    return element("div", groups, reset, class_="bar", role="group", aria_label="Filters", id="filters")
 
 
 def runtimes_of(report: BenchReport) -> list[str]:

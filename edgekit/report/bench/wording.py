@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from edgekit.types.bench import Kind
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from edgekit.units import count
 
 NONE = "–"

@@ -4,7 +4,8 @@ from benchmarks.peers.compression import Attempt
 from benchmarks.peers.entries import ENTRIES
 from benchmarks.peers.results import Row, markdown, net_result
 from benchmarks.peers.scoring import FLOAT, Score
-from edgekit.types.report import Interval, Latency
+from edgekit.types.interval import Interval
+from edgekit.types.report import Latency
 
 NNCF = next(entry for entry in ENTRIES if entry.name == "nncf-default")
 OLIVE = next(entry for entry in ENTRIES if entry.peer == "olive")

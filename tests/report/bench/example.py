@@ -29,7 +29,7 @@ from edgekit.types.bench import (
 )
 from edgekit.types.finding import Finding, Severity
 from edgekit.types.gate import GateJudgement, GateReport, Measure, Verdict
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 
 FLOAT, INT8, TFLITE = "resnet8.fp32.onnx", "resnet8.int8.onnx", "resnet8.int8.tflite"
 HERE, PI, EMULATED, PHONE = "workstation", "pi5", "cortex-a76", "phone"

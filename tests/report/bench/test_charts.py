@@ -19,7 +19,7 @@ from edgekit.report.bench.charts import (
 from edgekit.report.bench.figure import Index
 from edgekit.report.bench.quoting import quotable
 from edgekit.types.bench import Kind, OperatorCost
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from tests.report.bench.example import EMULATED, FLOAT, HERE, INT8, PI, TFLITE, make_report
 
 

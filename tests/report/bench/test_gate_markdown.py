@@ -6,7 +6,7 @@ from hypothesis import given
 from edgekit.report.bench.gate_markdown import render_gate_markdown
 from edgekit.report.bench.gate_wording import describe_change, describe_limit, describe_value
 from edgekit.types.gate import GateReport, Measure
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from tests.report.bench.example import INT8, make_gate
 from tests.report.bench.strategies import gates
 from tests.report.bench.test_markdown import tables

@@ -10,7 +10,7 @@ from edgekit.report.bench.quoting import (
     refused,
 )
 from edgekit.types.bench import Kind
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from tests.report.bench.example import EMULATED as MACHINE
 from tests.report.bench.example import HERE, INT8, PHONE, PI
 

@@ -6,7 +6,7 @@ import pytest
 from edgekit.report.bench import elements, verdict, wording
 from edgekit.report.bench.verdict import best_of, headline_of, sentences_of, title_of
 from edgekit.types.bench import Kind
-from edgekit.types.report import Interval
+from edgekit.types.interval import Interval
 from tests.report.bench.example import FLOAT, HERE, INT8, PI, TFLITE
 
 
