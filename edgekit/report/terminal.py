@@ -6,6 +6,7 @@ common colour blindnesses tell apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -29,6 +30,7 @@ from edgekit.types.training_summary import TrainingSummary
 from edgekit.units import share
 
 SHOWN_LAYERS = 3
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _STYLES = {Severity.ERROR: "bold magenta", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 
 
@@ -65,6 +67,11 @@ def show_report(report: Report, console: Console) -> None:
         _show_layers(report, console)
 
 
+def plain(text: str) -> str:
+    """Text without control characters: what a file or a device said must not move the cursor."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def show_files(report: Report, console: Console) -> None:
     """A table where it fits, one block per file where it does not."""
     table = _table(tabulate_files(report, ends=False))
@@ -85,10 +92,10 @@ def show_findings(findings: Iterable[Finding], console: Console) -> None:
     for finding in found:
         if finding.severity is Severity.NOTE:
             continue
-        line = Text.assemble((f"{finding.severity.value}: ", _STYLES[finding.severity]), finding.message)
-        console.print(line)
-        if finding.hint:
-            console.print(Padding(Text(f"-> {finding.hint}", "dim"), (0, 0, 0, 2)))
+        message, hint = plain(finding.message), plain(finding.hint)
+        console.print(Text.assemble((f"{finding.severity.value}: ", _STYLES[finding.severity]), message))
+        if hint:
+            console.print(Padding(Text(f"-> {hint}", "dim"), (0, 0, 0, 2)))
     if notes:
         console.print(Text(f"{notes} note{'s' * (notes > 1)} more in {MARKDOWN_NAME}", _STYLES[Severity.NOTE]))
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval."""
+    """An estimate with its confidence interval.
+
+    Attributes:
+        estimate: The value.
+        low: Lower end.
+        high: Upper end.
+        confidence: Nominal coverage, 0..1.
+    """
 
     estimate: float
     low: float

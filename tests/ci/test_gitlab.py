@@ -109,4 +109,4 @@ def test_the_package_is_ours(desk: Desk, tmp_path: Path) -> None:
     assert run(desk, ".edgekit-bench", EDGEKIT_PREINSTALLED="", EDGEKIT_ARTIFACTS="models").returncode == 0
     words = (tmp_path / "calls.jsonl.python").read_text().splitlines()
     assert words[:3] == ["-m", "pip", "install"]
-    assert words[-1] == "edgekit-ml[bench,compress]"
+    assert words[-1] == "edgekit-ml[bench,run]"

@@ -22,13 +22,6 @@ TITLES = {
     bench.SCHEMA: ("edgekit benchmark", bench.BenchReport),
     gate.SCHEMA: ("edgekit gate", gate.GateReport),
 }
-INTERVAL = {
-    "estimate": "The value.",
-    "low": "Lower end.",
-    "high": "Upper end.",
-    "confidence": "Nominal coverage, 0..1.",
-}
-"""`Interval` says what it is in one line."""
 PLAIN = {bool: "boolean", int: "integer", str: "string"}
 REAL = {
     "description": "A number, or one of the strings for what JSON lacks.",
@@ -69,8 +62,6 @@ def object_of(kind: type, found: dict[str, Any]) -> dict[str, Any]:
 
 def attributes_of(kind: type) -> dict[str, str]:
     """Field -> what its docstring says, in the words of JSON."""
-    if kind.__name__ == "Interval":
-        return INTERVAL
     text = kind.__doc__.partition("Attributes:")[2]
     pairs = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, re.MULTILINE)
     return {name: " ".join(said.split()).replace("None", "null") for name, said in pairs}
