@@ -156,6 +156,6 @@ class DeviceRefusalError(DeviceError):
         kind: What the agent calls it: "no-runtime", "no-provider", "no-counter", "refused", "bad-job".
     """
 
-    def __init__(self, message: str, *, kind: str, device: str = "", hint: str = "") -> None:
+    def __init__(self, message: str, *, kind: str = "refused", device: str = "", hint: str = "") -> None:
         super().__init__(message, device=device, hint=hint)
         self.kind = kind

@@ -83,7 +83,7 @@ def bench(
     golden = [outputs for part in parts for outputs in part.visit.golden]
     return BenchReport(
         version=__version__,
-        command=command,
+        command=_without_places(command, on, uris),
         started=started,
         settings=settings,
         artifacts=tuple(with_measured_quality(file.artifact, golden) for file in files),
@@ -121,6 +121,13 @@ def _take(
     measurements = tuple(measurement_of(take, visit, settings, device.emulated) for take in visit.takes)
     findings = tuple(findings_about(visit, settings, device.emulated, left))
     return DevicePart(visit, device_report(visit, name, left), measurements, findings)
+
+
+def _without_places(command: str, on: Sequence[str], uris: Sequence[DeviceUri]) -> str:
+    """The command line without the options of URIs that a report does not repeat: where the user's keys lie."""
+    for text, uri in zip(on, uris, strict=True):
+        command = command.replace(text, uri.display)
+    return command
 
 
 def _refuse_twice(uris: Sequence[DeviceUri]) -> None:

@@ -17,7 +17,7 @@ BUNDLE_EXAMPLES = """\b
 Examples:
   edgekit bench bundle --arch aarch64
   edgekit bench model.int8.onnx --on ssh://pi@raspberrypi --runtime runtime-aarch64.tar.gz
-Needs Debian or Ubuntu (apt, mmdebstrap) and pip; docs/devices.md has the details.
+Needs Debian (apt) and pip; docs/devices.md has the details.
 """
 EMULATOR_EXAMPLES = """\b
 Examples:

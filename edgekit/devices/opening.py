@@ -25,8 +25,8 @@ DEVICES: Family[Callable[[DeviceUri], Device]] = Family(
 """Kind of URI -> what opens it: connects, makes the folder, and says what starts Python there."""
 
 ARCHIVE = "runtime.tar.gz"
-LAUNCHER = "./runtime/python"
-"""Where a portable runtime has its shell launcher, from the folder that it was unpacked in."""
+LAUNCHER = ("sh", "./runtime/python")
+"""What starts a portable runtime from the folder that it was unpacked in; Android before 10 has no /bin/sh."""
 OLDEST_PYTHON = (3, 8)
 UNPACK_S = 600.0
 START_S = 120.0
@@ -69,11 +69,17 @@ def _unpack(device: Device, runtime: Path) -> None:
         space = parse_space("\n".join(_run(device, ("df", "-k", "."), START_S)[1]))
         free = f"; {size(space[0])} are free there" if space else ""
         raise DeviceError(
-            f"the portable runtime cannot be unpacked there: {complaint.strip() or f'tar ended with {code}'}{free}",
+            f"the portable runtime cannot be unpacked there: {_first_line(complaint) or f'tar ended with {code}'}{free}",
             device=device.uri,
             hint="it needs about four times the size of its file there; ?folder=DIR chooses another place",
         )
-    device.python = (LAUNCHER,)
+    device.python = LAUNCHER
+
+
+def _first_line(complaint: str) -> str:
+    """What a program said first: tar names every file that it had no room for."""
+    lines = complaint.strip().splitlines()
+    return lines[0] if lines else ""
 
 
 def _check_python(device: Device, runtime: Path | None) -> None:

@@ -84,7 +84,7 @@ FOLDERS = ("proc", "sys", "tmp", "root/.ssh", "run/sshd", "bin", "etc/ssh", "mod
 
 def guest_key(runtime_key: str) -> str:
     """Key of everything that the machine is made of."""
-    return key_of(RECIPE, SUITE, KERNEL_PACKAGE, list(MODULES), list(PACKAGES), list(NEEDLESS), FILES, runtime_key)
+    return key_of(RECIPE, SUITE, KERNEL_PACKAGE, MODULES, PACKAGES, NEEDLESS, FILES, runtime_key)
 
 
 def build_guest(folder: Path, runtime: Path, progress: Progress) -> None:

@@ -120,8 +120,8 @@ def build_runtime(arch: str, out: Path, *, packages: Sequence[str] = WHEELS, pro
 
 def runtime_key(architecture: Architecture, packages: Sequence[str]) -> str:
     """Key of everything that a runtime is made of."""
-    ingredients = (DEBIAN_PACKAGES, pin_installed(packages), UNUSED, LEFT_OUT, LAUNCHER)
-    return key_of(RECIPE, SUITE, architecture.name, *(_plain(part) for part in ingredients), _compiler() != "")
+    chosen = (DEBIAN_PACKAGES, pin_installed(packages), UNUSED, LEFT_OUT)
+    return key_of(RECIPE, SUITE, architecture.name, *chosen, launcher_text(architecture), _compiler() != "")
 
 
 def ensure_runtime(architecture: Architecture, *, packages: Sequence[str] = WHEELS, progress: Progress) -> Path:
@@ -187,6 +187,7 @@ def _compile(library: Path) -> None:
             (python, "-m", "compileall", "-q", "-s", library.parent, "--invalidation-mode", "unchecked-hash", library),
             doing="compile the modules of the runtime",
             environment={"PYTHONHASHSEED": "0", "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""},
+            success=(0, 1),  # some wheels have files that no Python 3 takes
         )
 
 
@@ -197,7 +198,3 @@ def _compiler() -> str:
 
 def _version() -> str:
     return ".".join(map(str, PYTHON))
-
-
-def _plain(parts: Sequence[str] | str) -> list[str] | str:
-    return parts if isinstance(parts, str) else list(parts)

@@ -75,7 +75,7 @@ def main(root: Path, port: str, path: str) -> None:
         ("ip", "link", "set", "lo", "up"),
         ("mount", "--bind", "/dev", root / "dev"),
         ("mount", "-t", "proc", "proc", root / "proc"),
-        (*temporary, "-o", "size=200m", root / "data"),
+        (*temporary, "-o", "size=800m", root / "data"),
         ("mkdir", "-p", root / "data/local/tmp", root / "data/small"),
         (*temporary, "-o", "size=1m", root / "data/small"),
     ):

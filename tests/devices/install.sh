@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# What the tests of devices need of a Debian 12: an ssh server, adb, qemu, the makers of root file systems, a browser.
+# What the tests of devices need of a Debian 12: an ssh server, adb, qemu, other shells, a browser.
 set -euo pipefail
 
-packages=(openssh-server openssh-client adb mmdebstrap e2fsprogs busybox-static cpio kmod qemu-system-arm iproute2 chromium)
+packages=(
+    openssh-server openssh-client adb mmdebstrap iproute2 util-linux # ssh: and adb:
+    qemu-system-arm busybox-static mksh toybox cpio                   # emulators, and the shells of bare devices
+    chromium                                                          # the page
+)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")

@@ -42,6 +42,7 @@ def test_python_is_an_arm_program_and_nothing_else_is(emulator):
         assert "says nothing about any ARM device" in device.emulated
         program = "import os, platform; print(platform.machine(), platform.libc_ver()[1], os.getcwd())"
         assert run(device, (*device.python, "-c", program)) == [f"aarch64 2.36 {device.folder}"]
+        assert run(device, ("sh", *device.python, "-c", "print(6 * 7)")) == ["42"]
         assert run(device, ("uname", "-m")) == run(LocalDevice(), ("uname", "-m"))
     finally:
         assert device.close() == ()
