@@ -86,21 +86,37 @@ def measured_change(base: Path, head: Path) -> float:
     return wall_gate(base, head, precise).change
 
 
-def sized(source: Path, folder: Path, measure: Callable[[Path, Path], float], aim: float) -> tuple[Path, Path, float]:
-    """Base, and the head whose change is nearest to the aim; in steps of Newton's rule on a nearly straight line."""
+def sized(
+    source: Path, folder: Path, measure: Callable[[Path, Path], float], aim: float, *, stride: int = 1
+) -> tuple[Path, Path, float]:
+    """Base, and the head whose change is nearest to the aim; by the secant rule, since the first channel is dear."""
     base = folder / "base.onnx"
     plant(source, base, channels=0)
-    channels, tries = 40, []
-    for number in range(4):
-        head = folder / f"head{number}.onnx"
-        plant(source, head, channels=channels)
-        tries.append((head, measure(base, head)))
-        print(f"{channels} channels cost {tries[-1][1]:.2%}", flush=True)
-        if abs(tries[-1][1] / aim - 1) < 0.05:
+    tries: dict[int, float] = {}
+    channels = 40
+    while len(tries) < 5 and channels not in tries:
+        plant(source, _head(folder, channels), channels=channels, stride=stride)
+        tries[channels] = measure(base, _head(folder, channels))
+        print(f"{channels} channels cost {tries[channels]:.2%}", flush=True)
+        if abs(tries[channels] / aim - 1) < 0.05:
             break
-        channels = max(1, min(4 * channels, round(channels * aim / max(tries[-1][1], aim / 10))))
-    head, change = min(tries, key=lambda pair: abs(pair[1] - aim))
-    return base, head, change
+        channels = _next(tries, aim)
+    best = min(tries, key=lambda number: abs(tries[number] - aim))
+    return base, _head(folder, best), tries[best]
+
+
+def _head(folder: Path, channels: int) -> Path:
+    return folder / f"head{channels}.onnx"
+
+
+def _next(tries: dict[int, float], aim: float) -> int:
+    """Channels where a line through the last two tries meets the aim; a second one on the other side at first."""
+    if len(tries) == 1:
+        ((channels, change),) = tries.items()
+        return max(1, channels // 4 if change > aim else channels * 4)
+    (first, low), (second, high) = list(tries.items())[-2:]
+    slope = (high - low) / (second - first)
+    return max(1, round(second + (aim - high) / slope)) if slope > 0 else second + 1
 
 
 def wall(gates: int) -> None:
@@ -120,7 +136,7 @@ def wall(gates: int) -> None:
 def instructions(gates: int) -> None:
     """Gates of instruction counts, the two kinds in turn, on a machine that is booted anew every ten gates."""
     with TemporaryDirectory() as name:
-        base, head, change = sized(compressed("resnet20") / FILE, Path(name), counted_change, COUNT_AIM)
+        base, head, change = sized(compressed("resnet20") / FILE, Path(name), counted_change, COUNT_AIM, stride=4)
         copy = Path(name, "copy.onnx")
         copy.write_bytes(base.read_bytes())
         same: list[Gate] = []

@@ -153,7 +153,7 @@ class DeviceRefusalError(DeviceError):
     """A device is there and well, but cannot run this file in this way; others may still run.
 
     Attributes:
-        kind: What the agent calls it: "no-runtime", "no-provider", "no-counter", "refused", "bad-job".
+        kind: What the agent calls it: "no-runtime", "no-provider", "no-counter", "refused", "bad-job"; or "emulated".
     """
 
     def __init__(self, message: str, *, kind: str = "refused", device: str = "", hint: str = "") -> None:

@@ -171,6 +171,15 @@ def test_the_page_on_measuring_works_from_top_to_bottom(desk: Path) -> None:
     assert (desk / "from-python" / "report.json").is_file()
 
 
+def test_the_python_of_the_pages_on_devices_ci_and_reports_runs(desk: Path) -> None:
+    for page in ("devices.md", "ci.md", "bench-report.md"):
+        texts = [block.text for block in blocks(ROOT / "docs" / page) if block.language == "python"]
+        assert texts, page
+        names: dict[str, object] = {}
+        for text in texts:
+            exec(compile(text, f"{page}, a block", "exec"), names)
+
+
 def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
     page = [block.text for block in blocks(ROOT / "docs" / "artifacts.md") if block.language == "python"]

@@ -58,13 +58,16 @@ def do(job: Mapping[str, Any]) -> None:
     counter = open_counter(plan["kind"]) if plan else None
     sessions = _open(job)
     arrays = samples.read_inputs(job["inputs"]) if job.get("inputs") else None
-    for number, session in sessions.items():
-        _first(number, session, arrays, job)
-    if job.get("golden"):
-        for number, session in sessions.items():
-            given = arrays or samples.draw_inputs(session.inputs, int(job["samples"]), int(job["seed"]))
-            found = samples.run_golden(session, given, job["golden"]["outputs"][number])
-            tell("golden", subject=number, **found)
+    for number, session in list(sessions.items()):
+        try:
+            _first(number, session, arrays, job)
+            if job.get("golden"):
+                given = arrays or samples.draw_inputs(session.inputs, int(job["samples"]), int(job["seed"]))
+                found = samples.run_golden(session, given, job["golden"]["outputs"][number])
+                tell("golden", subject=number, **found)
+        except RefusalError as refusal:
+            _pass_over(number, refusal, job)
+            del sessions[number]
     if plan and counter:
         steady.measure([session.run for session in sessions.values()], counter, plan, Sensors(job.get("sensors")))
     tell("memory", peak_rss_bytes=probing.peak_rss_bytes())
@@ -74,7 +77,7 @@ def do(job: Mapping[str, Any]) -> None:
 
 
 def _open(job: Mapping[str, Any]) -> dict[int, Session]:
-    """Subject -> session. Where nothing is measured, one that is refused does not keep the others from running."""
+    """Subject -> session, without those that are passed over."""
     sessions: dict[int, Session] = {}
     seen = set()
     for number, subject in enumerate(job["subjects"]):
@@ -85,9 +88,7 @@ def _open(job: Mapping[str, Any]) -> dict[int, Session]:
                 tell("import", runtime=subject["runtime"], ns=took)
             session = open_session(module, subject)
         except RefusalError as refusal:
-            if job.get("steady"):
-                raise
-            tell("refused", subject=number, kind=refusal.kind, message=str(refusal))
+            _pass_over(number, refusal, job)
             continue
         tell(
             "load",
@@ -100,10 +101,21 @@ def _open(job: Mapping[str, Any]) -> dict[int, Session]:
     return sessions
 
 
+def _pass_over(number: int, refusal: RefusalError, job: Mapping[str, Any]) -> None:
+    """Where nothing is measured, one subject that is refused does not keep the others from running.
+
+    Raises:
+        RefusalError: It does where something is.
+    """
+    if job.get("steady"):
+        raise refusal
+    tell("refused", subject=number, kind=refusal.kind, message=str(refusal))
+
+
 def _first(number: int, session: Session, arrays: dict[str, Any] | None, job: Mapping[str, Any]) -> None:
     """The first inference, on the first sample, which then stays in place for the measurement."""
-    given = arrays or samples.draw_inputs(session.inputs, 1, int(job["seed"]))
-    session.feed(next(samples.feeds(session, given)))
+    batch = int(job["subjects"][number]["batch"])
+    session.feed(samples.first_feed(session, arrays, batch, int(job["seed"])))
     start = time.perf_counter_ns()
     try:
         session.run()

@@ -34,7 +34,6 @@ def profile(
         return profile_tflite(str(subject["file"]), int(subject["threads"]), runs, python=python)
     module, _ = import_runtime("onnxruntime")
     session = OrtSession(module, subject)
-    given = arrays or samples.draw_inputs(session.inputs, 1, seed)
-    feed = next(samples.feeds(session, given))
+    feed = samples.first_feed(session, arrays, int(subject["batch"]), seed)
     options = OrtSession.options(module, subject, session.entries)
     return profile_onnx(str(subject["file"]), options, OrtSession.providers(module, subject), feed, runs)

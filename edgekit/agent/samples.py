@@ -54,6 +54,21 @@ def draw_inputs(tensors: list[Tensor], samples: int, seed: int) -> dict[str, Any
     return found
 
 
+def first_feed(session: Session, arrays: dict[str, Any] | None, batch: int, seed: int) -> dict[str, Any]:
+    """What a measurement runs on: the first samples that are given, as many as a batch holds, or random ones.
+
+    Raises:
+        RefusalError: See `feeds`.
+    """
+    import numpy
+
+    given = arrays or draw_inputs(session.inputs, 1, seed)
+    if arrays and batch > 1:
+        turns = numpy.arange(batch)
+        given = {name: array[turns % len(array)][None] for name, array in arrays.items() if array.ndim and len(array)}
+    return next(feeds(session, given))
+
+
 def feeds(session: Session, arrays: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """One feed per inference; reals become the integers of an integer input.
 
@@ -92,6 +107,8 @@ def run_golden(session: Session, arrays: dict[str, Any], path: str) -> dict[str,
     import numpy
 
     labels = arrays.get(LABELS)
+    if labels is not None and labels.size != len(next(iter(_by_input(session, arrays).values()))):
+        raise RefusalError("bad-job", "'labels' holds " + str(labels.size) + " class numbers, not one per sample")
     kept: dict[str, list[Any]] = {tensor.name: [] for tensor in session.outputs}
     correct = 0
     count = 0
@@ -102,7 +119,7 @@ def run_golden(session: Session, arrays: dict[str, Any], path: str) -> dict[str,
             kept[name].append(numpy.array(value))
         if labels is not None:
             answer = kept[session.outputs[0].name][-1]
-            correct += int(numpy.argmax(answer) == int(labels[count]))
+            correct += int(numpy.argmax(answer) == int(labels.flat[count]))
         count += 1
     stacked = {name: numpy.ascontiguousarray(numpy.stack(values)) for name, values in kept.items()}
     named: dict[str, Any] = {"output_" + str(number): array for number, array in enumerate(stacked.values())}

@@ -128,6 +128,9 @@ class OrtSession(Session):
         scales = _json(metadata.get("edgekit.border", "{}"))
         decoded = _json(metadata.get("edgekit.scales", "{}"))
         batch = int(subject["batch"])
+        fixed = [info.shape for info in session.get_inputs() if info.shape and info.shape[0] != batch]
+        if batch > 1 and any(isinstance(shape[0], int) for shape in fixed):
+            raise RefusalError("refused", "the file does not take a batch of " + str(batch))
         self.inputs = [_tensor(info, scales, batch) for info in session.get_inputs()]
         self.outputs = [_tensor(info, scales or decoded, batch) for info in session.get_outputs()]
         self._binding = session.io_binding()
@@ -193,11 +196,14 @@ class LitertSession(Session):
             raise RefusalError("no-provider", "LiteRT runs on the CPU, not on " + str(subject["provider"]))
         start = time.perf_counter_ns()
         interpreter = module.Interpreter(model_path=subject["file"], num_threads=int(subject["threads"]))
-        if int(subject["batch"]) > 1:
-            for detail in interpreter.get_input_details():
-                shape = [int(subject["batch"])] + [int(size) for size in detail["shape"][1:]]
-                interpreter.resize_tensor_input(detail["index"], shape)
-        interpreter.allocate_tensors()
+        try:
+            _resize(interpreter, int(subject["batch"]))
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            if int(subject["batch"]) == 1:
+                raise
+            message = "the file was written for another batch than " + str(subject["batch"]) + ": " + first_line(error)
+            raise RefusalError("refused", message) from error
         self.load_ns = time.perf_counter_ns() - start
         self._interpreter = interpreter
         border = subject.get("border") or {}
@@ -221,6 +227,13 @@ class LitertSession(Session):
             back = [axes.index(axis) for axis in range(len(axes))]
             found[tensor.name] = self._interpreter.get_tensor(index).transpose(back)
         return found
+
+
+def _resize(interpreter: Any, batch: int) -> None:
+    """Give the first axis of every input the batch; a file says 1."""
+    if batch > 1:
+        for detail in interpreter.get_input_details():
+            interpreter.resize_tensor_input(detail["index"], [batch, *(int(size) for size in detail["shape"][1:])])
 
 
 def _stored(details: Any, entries: list[Any], scales: Mapping[str, Any]) -> list[tuple[Tensor, int, list[int]]]:

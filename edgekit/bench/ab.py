@@ -25,8 +25,10 @@ from edgekit.bench import jobs
 from edgekit.bench.answers import Answers
 from edgekit.bench.conversation import converse
 from edgekit.bench.jobs import Subject
+from edgekit.bench.probes.environment import read_environment
 from edgekit.bench.student import mean_interval
 from edgekit.devices.device import Device
+from edgekit.errors import DeviceError, DeviceRefusalError
 from edgekit.types.bench import BenchSettings
 from edgekit.types.gate import GateRecipe, Verdict
 from edgekit.types.interval import Interval
@@ -37,6 +39,8 @@ WARMUP_S = 1.0
 PROCESS_S = 1.2
 """Steady state of both files together in each process, seconds."""
 QUANTILE = 0.1
+EMULATED = "emulated"
+"""Kind of the refusal of a device whose time is no latency."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def compare_wall(
     of the smallest effect that counts, and at the latest when the recipe's time is over.
 
     Raises:
-        DeviceRefusalError: The device cannot run one of them.
+        DeviceRefusalError: The device cannot run one of them, or its processes show it to be an emulator.
         DeviceError: It was lost.
         StoppedError: `stop` was set.
     """
@@ -130,6 +134,11 @@ def _process(
     answers = Answers()
     subjects = [head, base] if swap else [base, head]
     converse(device, jobs.job(subjects, seed=seed, steady=jobs.wall_plan(settings)), answers, stop=stop)
+    emulated = read_environment(answers.before or {}).emulated
+    if emulated:
+        raise DeviceRefusalError(f"wall time there is no latency: {emulated}", kind=EMULATED, device=device.uri)
+    if not all(min(answers.samples.get(number, ()), default=0) for number in (0, 1)):
+        raise DeviceError("the agent measured nothing of one of the files", device=device.uri)
     first, second = (float(np.quantile(answers.samples[number], QUANTILE)) for number in (0, 1))
     return (second, first) if swap else (first, second)
 

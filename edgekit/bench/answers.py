@@ -7,19 +7,25 @@ what was read before it is kept.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgekit.bench.operators import operator_costs
 from edgekit.errors import DeviceError, DeviceRefusalError
+from edgekit.types.bench import OperatorCost
 
 LONGEST_LINE = 16_000_000
 MOST_SAMPLES = 20_000_000
+MOST_CHARACTERS = 2_000_000_000
+"""Of one job: a day of the sustained mode on a talkative phone."""
+LONGEST_S = 1e9
 _HINTS = {
     "no-runtime": "install it there, or bring it along: edgekit bench bundle --arch aarch64, then --runtime FILE",
     "no-provider": "leave --provider out, or install a build of ONNX Runtime that has it",
     "no-counter": "leave --count out there, or use --on qemu-system:cortex-a76",
-    "refused": "try a newer runtime there, or another file of the same model (--target of edgekit compress)",
+    "refused": "try a newer runtime there, or another file of the same model (edgekit compress --for)",
     "bad-job": "see --inputs in edgekit bench --help",
 }
 
@@ -37,15 +43,16 @@ class Answers:
         outputs: Subject -> its outputs: dictionaries with name, shape, dtype, scale, zero_point.
         warmup_runs: Subject -> inferences before the measured ones.
         stable: Subject -> whether it had settled.
-        per_turn: Subject -> samples per turn.
         samples: Subject -> raw costs, in order.
         begin_s: Begin of the steady state on the clock of the sensors' events.
         seconds: Wall time of the steady state.
         peak_rss_bytes: Largest resident memory.
         golden: Subject -> event "golden".
-        profiles: Subject -> event "profile".
+        operators: Subject -> its costs per operator.
+        unprofiled: Subject -> why it has none; "" when it has.
         sensors: Events "sensors", in order.
         refusals: Subject -> why the device cannot run it, where the others went on.
+        characters: How many were read, those before the agent's first line too.
         begun: Whether the agent has said anything.
         done: Whether the agent came to its end.
     """
@@ -58,15 +65,16 @@ class Answers:
     outputs: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     warmup_runs: dict[int, int] = field(default_factory=dict)
     stable: dict[int, bool] = field(default_factory=dict)
-    per_turn: dict[int, int] = field(default_factory=dict)
     samples: dict[int, list[int]] = field(default_factory=dict)
     begin_s: float = 0.0
     seconds: float = 0.0
     peak_rss_bytes: int = 0
     golden: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    profiles: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    operators: dict[int, tuple[OperatorCost, ...]] = field(default_factory=dict)
+    unprofiled: dict[int, str] = field(default_factory=dict)
     sensors: list[Mapping[str, Any]] = field(default_factory=list)
     refusals: dict[int, DeviceRefusalError] = field(default_factory=dict)
+    characters: int = 0
     begun: bool = False
     done: bool = False
 
@@ -77,6 +85,9 @@ class Answers:
             DeviceRefusalError: The agent cannot do the job.
             DeviceError: The line is no event of the agent.
         """
+        self.characters += len(line)
+        if self.characters > MOST_CHARACTERS:
+            raise DeviceError(f"the device says more than {MOST_CHARACTERS} characters in one job")
         if not self.begun and not line.lstrip().startswith('{"event"'):
             return
         if len(line) > LONGEST_LINE:
@@ -88,7 +99,7 @@ class Answers:
             self._take(name, event)
         except DeviceError:
             raise
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DeviceError(
                 f"something that is no event of the agent: {line.strip()[:200]!r}",
                 hint="another program may write to the agent's standard output there (a login script, a module)",
@@ -104,9 +115,11 @@ class Answers:
             case "import" | "load" | "first" | "warm":
                 self._take_start(name, subject, event)
             case "golden":
+                _check_golden(event)
                 self.golden[subject] = event
             case "profile":
-                self.profiles[subject] = event
+                self.operators[subject] = operator_costs(event)
+                self.unprofiled[subject] = str(event.get("reason", ""))[:1000]
             case "done":
                 self.done = True
             case "error":
@@ -124,7 +137,7 @@ class Answers:
         elif name == "memory":
             self.peak_rss_bytes = _whole(event["peak_rss_bytes"])
         elif name == "steady":
-            self.begin_s, self.seconds = float(event["begin_s"]), float(event["seconds"])
+            self.begin_s, self.seconds = _seconds(event["begin_s"]), _seconds(event["seconds"])
         else:
             self.sensors.append(event)
 
@@ -143,14 +156,33 @@ class Answers:
     def _take_samples(self, subject: int, event: Mapping[str, Any]) -> None:
         kept = self.samples.setdefault(subject, [])
         kept.extend(_whole(value) for value in event["values"])
-        self.per_turn[subject] = max(1, _whole(event["per_turn"]))
         if len(kept) > MOST_SAMPLES:
             raise DeviceError(f"the agent sends more than {MOST_SAMPLES} samples")
+
+
+def _check_golden(event: Mapping[str, Any]) -> None:
+    """Raises ValueError for a number of samples that cannot be, or a digest that is none."""
+    correct = event.get("correct")
+    if (0 if correct is None else _whole(correct)) > _whole(event["samples"]):
+        raise ValueError("more samples are right than were run")
+    if not re.fullmatch("[0-9a-f]{64}", event["digest"]):
+        raise ValueError("no sha256")
 
 
 def _refusal(event: Mapping[str, Any]) -> DeviceRefusalError:
     kind = str(event["kind"])
     return DeviceRefusalError(str(event["message"])[:1000], kind=kind, hint=_HINTS.get(kind, ""))
+
+
+def _seconds(value: object) -> float:
+    """A time: a number, not negative, below `LONGEST_S`.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < LONGEST_S:
+        raise ValueError(f"{value!r} is no time")
+    return float(value)
 
 
 def _whole(value: object) -> int:

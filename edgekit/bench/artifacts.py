@@ -83,6 +83,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _open(path: Path, name: str) -> BenchFile:
     parts = parts_of(path)
+    if not path.stat().st_size:
+        raise InputError(f"{path.name} is empty", hint="was it written to its end?")
     whole = digest.of_files(parts)
     quality, quality_name = _quality(path.with_name(REPORT), whole)
     artifact = BenchArtifact(

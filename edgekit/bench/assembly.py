@@ -11,9 +11,9 @@ from edgekit.bench.answers import Answers
 from edgekit.bench.doubts import find_doubts
 from edgekit.bench.energy import measure_energy
 from edgekit.bench.jobs import COUNTED_RUNS
-from edgekit.bench.operators import operator_costs
 from edgekit.bench.outputs import GoldenOutputs
 from edgekit.bench.probes.environment import read_environment, read_sensors
+from edgekit.bench.probes.reading import number
 from edgekit.bench.statistics import summarize
 from edgekit.bench.validity import Evidence, Watch, invalid_reasons
 from edgekit.bench.visit import Take, Visit
@@ -25,6 +25,7 @@ from edgekit.types.bench import (
     Measurement,
     ProcessRun,
     SustainedPoint,
+    configuration_of,
 )
 from edgekit.types.finding import Finding, Severity
 
@@ -53,7 +54,7 @@ def measurement_of(take: Take, visit: Visit, settings: BenchSettings, emulated: 
         processes=evidence.runs,
         summary=summarize(evidence.runs, seed=settings.seed),
         invalid=(take.refusal,) if take.refusal else invalid_reasons(evidence),
-        operators=operator_costs(take.profile.profiles.get(0, {"operators": []})) if take.profile else (),
+        operators=take.profile.operators.get(0, ()) if take.profile else (),
         sustained=sustained_points(take.sustained) if take.sustained else (),
         complete=take.complete,
     )
@@ -75,7 +76,7 @@ def evidence_of(take: Take, visit: Visit, settings: BenchSettings, emulated: str
         emulated=emulated,
         complete=take.complete,
         device=visit.name,
-        where=f"{name}, {take.subject.threads} thread{'s' if take.subject.threads > 1 else ''}",
+        where=f"{name}, {configuration_of(take.subject.provider, take.subject.threads, take.subject.batch)}",
     )
 
 
@@ -102,7 +103,8 @@ def sustained_points(answers: Answers) -> tuple[SustainedPoint, ...]:
     ends = np.cumsum(samples) / 1e9
     width = max(1.0, float(ends[-1]) / SUSTAINED_POINTS)
     places = np.minimum((ends / width).astype(np.int64), int(ends[-1] / width))
-    readings = [(float(event["at_s"]), read_sensors(event)) for event in answers.sensors]
+    moments = [(number(event.get("at_s")), event) for event in answers.sensors]
+    readings = [(at, read_sensors(event)) for at, event in moments if at is not None]
     points = []
     for place in np.unique(places):
         inside = samples[places == place]
@@ -173,7 +175,7 @@ def _gathered(findings: Sequence[Finding], device: str) -> Iterator[Finding]:
 
 def _unprofiled(visit: Visit) -> Iterator[Finding]:
     for take in visit.takes:
-        reason = str(take.profile.profiles.get(0, {}).get("reason", "")) if take.profile else ""
+        reason = take.profile.unprofiled.get(0, "") if take.profile else ""
         if reason:
             yield Finding(
                 "no-profile", f"no costs per operator of {take.file.artifact.name}: {reason}", Severity.NOTE, visit.name

@@ -6,12 +6,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgekit.bench.artifacts import collect
-from edgekit.bench.gate import Judge, Pair, judge_accuracy, judge_files, judge_instructions, judge_size, pair_up
-from edgekit.bench.lanes import in_lanes
-from edgekit.devices.opening import open_device
-from edgekit.devices.uri import DeviceUri, parse_uri
-from edgekit.types.bench import BenchReport, Kind, Measurement
+from edgekit.bench.artifacts import BenchFile, collect
+from edgekit.bench.gate import (
+    Judge,
+    Pair,
+    judge_accuracy,
+    judge_files,
+    judge_instructions,
+    judge_size,
+    judge_unpaired,
+    pair_up,
+)
+from edgekit.bench.lanes import in_lanes, named_devices
+from edgekit.devices.opening import open_device, say_left
+from edgekit.devices.uri import DeviceUri
+from edgekit.types.bench import BenchArtifact, BenchReport, Kind, Measurement
 from edgekit.types.gate import GateJudgement, GateRecipe, GateReport, Measure, Verdict
 from edgekit.types.progress import Progress, Silent
 
@@ -38,11 +47,13 @@ def compare(
         progress: Who watches.
 
     Raises:
-        InputError: Nothing to compare, or a URI that is none.
+        InputError: Nothing to compare, no device or one twice, or a URI that is none.
         DeviceError: A device was not reached or was lost: a gate with holes would not be one.
     """
     recipe = recipe or GateRecipe()
-    pairs = pair_up(collect([base]), collect([head]))
+    before, after = collect([base]), collect([head])
+    pairs = pair_up(before, after)
+    uris = named_devices(on)
     stop = threading.Event()
     watch = progress or Silent()
 
@@ -51,15 +62,22 @@ def compare(
         try:
             judging = Judge(device, recipe, threads=threads, name=uri.display, stop=stop)
             with watch.stage(f"compare on {uri.display}", len(pairs) * len(threads)) as stage:
-                return tuple(judging.judge(pairs, stage.advance))
-        finally:
-            device.close()
+                found = tuple(judging.judge(pairs, stage.advance))
+        except BaseException as error:
+            say_left(error, device.close())
+            raise
+        device.close()
+        return found
 
-    judged = in_lanes([parse_uri(text) for text in on], judge, stop)
+    judged = in_lanes(uris, judge, stop)
     return GateReport(
         base=str(base),
         head=str(head),
-        judgements=tuple(_in_order(pairs, recipe, judged)),
+        judgements=(
+            *_in_order(pairs, recipe, judged),
+            *judge_unpaired("base", _without(before, [pair.base for pair in pairs]), recipe),
+            *judge_unpaired("head", _without(after, [pair.head for pair in pairs]), recipe),
+        ),
         fail_on_undecided=recipe.fail_on_undecided,
     )
 
@@ -88,6 +106,9 @@ def compare_reports(base: BenchReport, head: BenchReport, names: tuple[str, str]
             for one in head.measurements
             if one.artifact == artifact.name and _key(one) in counted
         )
+    after = {artifact.name for artifact in head.artifacts}
+    judgements.extend(judge_unpaired("base", (one for one in base.artifacts if one.name not in after), recipe))
+    judgements.extend(judge_unpaired("head", (one for one in head.artifacts if one.name not in before), recipe))
     return GateReport(names[0], names[1], tuple(judgements), recipe.fail_on_undecided)
 
 
@@ -119,6 +140,10 @@ def _in_order(
         for device in judged:
             yield from (judgement for judgement in device if judgement.artifact == pair.name)
         yield from judge_files(pair, recipe)
+
+
+def _without(files: Sequence[BenchFile], paired: Sequence[BenchFile]) -> list[BenchArtifact]:
+    return [file.artifact for file in files if file not in paired]
 
 
 def _key(measurement: Measurement) -> tuple[str, str, str, Kind]:

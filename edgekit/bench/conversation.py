@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 from edgekit.bench.agent_file import NAME
 from edgekit.bench.answers import Answers
@@ -22,9 +21,7 @@ class StoppedError(Exception):
     """The user has asked for the end; caught by whoever waits for the devices."""
 
 
-def converse(
-    device: Device, job: str, answers: Answers, *, stop: threading.Event, heard: Callable[[], None] = lambda: None
-) -> None:
+def converse(device: Device, job: str, answers: Answers, *, stop: threading.Event) -> None:
     """Run one job.
 
     Args:
@@ -32,7 +29,6 @@ def converse(
         job: One line; see `edgekit.bench.jobs`.
         answers: Filled as lines come, so that it holds what was measured when an error ends the job.
         stop: Ends the job when set.
-        heard: Called for every line.
 
     Raises:
         DeviceRefusalError: The device cannot do this job; others may still be done.
@@ -42,16 +38,14 @@ def converse(
     """
     with device.start([*device.python, NAME], job) as stream:
         try:
-            _listen(stream, answers, stop, EMULATED_SILENCE_S if device.emulated else SILENCE_S, heard)
+            _listen(stream, answers, stop, EMULATED_SILENCE_S if device.emulated else SILENCE_S)
         except DeviceRefusalError as refusal:
             raise DeviceRefusalError(str(refusal), kind=refusal.kind, device=device.uri, hint=refusal.hint) from None
         if not answers.done:
             raise _breakdown(device, *stream.finish())
 
 
-def _listen(
-    stream: LineStream, answers: Answers, stop: threading.Event, silence_s: float, heard: Callable[[], None]
-) -> None:
+def _listen(stream: LineStream, answers: Answers, stop: threading.Event, silence_s: float) -> None:
     last = time.monotonic()
     while True:
         try:
@@ -59,7 +53,6 @@ def _listen(
                 if line.strip():
                     answers.take(line)
                 last = time.monotonic()
-                heard()
                 if answers.done:
                     return
                 if stop.is_set():

@@ -51,13 +51,6 @@ def measure_energy(
     return total if math.isfinite(total) else None
 
 
-def mean_power(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> float | None:
-    """Watts between two "sensors" events; None as in `measure_energy`."""
-    joules = measure_energy((earlier, later))
-    times = [at_s for at_s, _ in _by_time((earlier, later))]
-    return None if joules is None else joules / (times[1] - times[0])
-
-
 def _by_time(sensors: Sequence[Mapping[str, Any]]) -> list[tuple[float, Mapping[str, Any]]]:
     """The events that have a time, in its order, each moment once."""
     found: dict[float, Mapping[str, Any]] = {}

@@ -6,14 +6,15 @@ hardly scatter. Size and the task metric are facts of the files. What cannot be 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.bench import jobs
-from edgekit.bench.ab import compare_wall
+from edgekit.bench.ab import EMULATED, compare_wall
 from edgekit.bench.agent_file import NAME, agent_bytes
 from edgekit.bench.answers import Answers
 from edgekit.bench.artifacts import BenchFile
@@ -21,7 +22,7 @@ from edgekit.bench.conversation import converse
 from edgekit.bench.jobs import Subject
 from edgekit.devices.device import Device
 from edgekit.errors import DeviceError, DeviceRefusalError, InputError
-from edgekit.types.bench import BenchArtifact, Kind
+from edgekit.types.bench import BenchArtifact, Kind, configuration_of
 from edgekit.types.gate import GateJudgement, GateRecipe, Measure, Verdict
 from edgekit.types.interval import Interval
 
@@ -67,6 +68,23 @@ def pair_up(base: Sequence[BenchFile], head: Sequence[BenchFile]) -> tuple[Pair,
     return pairs
 
 
+def judge_unpaired(side: str, artifacts: Iterable[BenchArtifact], recipe: GateRecipe) -> Iterator[GateJudgement]:
+    """A row for each artifact that one side alone has, so that nobody takes it for judged.
+
+    Args:
+        side: "base" or "head".
+        artifacts: Those that the other side does not have.
+        recipe: The limits.
+    """
+    for one in artifacts:
+        size = float(one.size_bytes)
+        base, head = (size, None) if side == "base" else (None, size)
+        yield GateJudgement(
+            one.file, "", "", Measure.SIZE, Verdict.SKIPPED, base, head, "B", None, recipe.size_limit,
+            f"only {side} has it",
+        )  # fmt: skip
+
+
 def judge_files(pair: Pair, recipe: GateRecipe) -> Iterator[GateJudgement]:
     """Size and task metric: facts that need no device."""
     base, head = pair.base.artifact, pair.head.artifact
@@ -76,7 +94,7 @@ def judge_files(pair: Pair, recipe: GateRecipe) -> Iterator[GateJudgement]:
 
 def judge_size(name: str, base: BenchArtifact, head: BenchArtifact, recipe: GateRecipe) -> GateJudgement:
     """Bytes of head against base."""
-    change = head.size_bytes / base.size_bytes - 1
+    change = _growth(base.size_bytes, head.size_bytes)
     return GateJudgement(
         name, "", "", Measure.SIZE, _exact(change, recipe.size_limit),
         float(base.size_bytes), float(head.size_bytes), "B", _point(change), recipe.size_limit,
@@ -105,7 +123,7 @@ def judge_instructions(
 ) -> GateJudgement:
     """Smallest counts of base and head against the fixed limit."""
     base, head = counts
-    change = head / base - 1
+    change = _growth(base, head)
     return GateJudgement(
         name, device, configuration, Measure.INSTRUCTIONS, _exact(change, limit), base, head, "instructions",
         _point(change), limit, f"the smallest of {COUNTED_PROCESSES} x {jobs.COUNTED_RUNS} inferences",
@@ -155,7 +173,7 @@ class Judge:
             Subject(name, file.artifact.runtime, threads=threads, border=file.border)
             for name, file in zip(names, (pair.base, pair.head), strict=True)
         )
-        configuration = f"cpu, {threads} thread{'s' if threads > 1 else ''}"
+        configuration = configuration_of("cpu", threads)
         counted = self._device.kind is Kind.INSTRUCTIONS
         measure = Measure.INSTRUCTIONS if counted else Measure.WALL
         limit = self._recipe.limit_of(pair.name) if counted else self._recipe.wall_min_effect
@@ -179,7 +197,8 @@ class Judge:
                 )
             found = compare_wall(self._device, base, head, self._recipe, stop=self._stop)
         except DeviceRefusalError as refusal:
-            return skipped(self._blame(base, head), str(refusal))
+            verdict = Verdict.SKIPPED if refusal.kind == EMULATED else self._blame(base, head)
+            return skipped(verdict, str(refusal))
         return GateJudgement(
             pair.name, self._name, configuration, measure, found.verdict, found.base_ms, found.head_ms, "ms",
             found.change, limit, found.reason, found.processes, found.seconds,
@@ -205,9 +224,9 @@ class Judge:
         for _ in range(COUNTED_PROCESSES):
             answers = Answers()
             converse(self._device, jobs.job([subject], seed=0, steady=jobs.count_plan()), answers, stop=self._stop)
-            if not answers.samples.get(0):
+            smallest.append(min(answers.samples.get(0, ()), default=0))
+            if smallest[-1] == 0:
                 raise DeviceError("the agent counted nothing", device=self._device.uri)
-            smallest.append(min(answers.samples[0]))
         return float(min(smallest))
 
 
@@ -224,6 +243,11 @@ def _contents(pair: Pair, names: tuple[str, str]) -> dict[str, Path | bytes]:
                 hint="bench each of them by itself, and compare the reports",
             )
     return dict(zip(names, (pair.base.path, pair.head.path), strict=True))
+
+
+def _growth(base: float, head: float) -> float:
+    """Head over base, less 1; a report may say that base was nothing."""
+    return head / base - 1 if base else (math.inf if head else 0.0)
 
 
 def _exact(growth: float, limit: float) -> Verdict:

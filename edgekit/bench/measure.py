@@ -10,11 +10,11 @@ from pathlib import Path
 
 from edgekit.bench.artifacts import BenchFile, collect
 from edgekit.bench.assembly import device_report, findings_about, measurement_of, with_measured_quality
-from edgekit.bench.lanes import in_lanes
+from edgekit.bench.lanes import in_lanes, named_devices
 from edgekit.bench.outputs import compare_outputs
-from edgekit.bench.visit import Visit, Visitor
-from edgekit.devices.opening import open_device
-from edgekit.devices.uri import DeviceUri, parse_uri
+from edgekit.bench.visit import Visit, Visitor, refuse_collisions
+from edgekit.devices.opening import open_device, say_left
+from edgekit.devices.uri import DeviceUri
 from edgekit.errors import DeviceError, InputError
 from edgekit.types.bench import BenchReport, BenchSettings, DeviceReport, Measurement
 from edgekit.types.finding import Finding
@@ -63,10 +63,8 @@ def bench(
     """
     settings = settings or BenchSettings()
     files = collect(artifacts)
-    uris = [parse_uri(text) for text in on]
-    if not uris:
-        raise InputError("no device is named", hint="for example: --on local:")
-    _refuse_twice(uris)
+    refuse_collisions(files)
+    uris = named_devices(on)
     if inputs is not None and not inputs.is_file():
         raise InputError(f"there is no file {inputs}")
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -79,6 +77,7 @@ def bench(
     if all(part.device.error and not part.visit.golden for part in parts):
         error = parts[0].visit.error
         assert error is not None
+        say_left(error, parts[0].device.left_behind)
         raise error
     golden = [outputs for part in parts for outputs in part.visit.golden]
     return BenchReport(
@@ -128,11 +127,3 @@ def _without_places(command: str, on: Sequence[str], uris: Sequence[DeviceUri]) 
     for text, uri in zip(on, uris, strict=True):
         command = command.replace(text, uri.display)
     return command
-
-
-def _refuse_twice(uris: Sequence[DeviceUri]) -> None:
-    seen: set[str] = set()
-    for uri in uris:
-        if uri.display in seen:
-            raise InputError(f"the device {uri.display} is named twice")
-        seen.add(uri.display)

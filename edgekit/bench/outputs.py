@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.bench.probes.reading import number
 from edgekit.errors import DeviceError
 from edgekit.types.bench import OutputCheck
 from edgekit.types.qparams import Array
@@ -62,7 +63,7 @@ def read_outputs(path: Path) -> tuple[Array, ...]:
         if size > LARGEST_BYTES:
             raise DeviceError(f"its outputs have {size} bytes; at most {LARGEST_BYTES} are read")
         with np.load(path, allow_pickle=False) as archive:
-            arrays = tuple(archive[f"output_{number}"] for number in range(len(archive.files)))
+            arrays = tuple(archive[f"output_{place}"] for place in range(len(archive.files)))
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DeviceError(f"its outputs cannot be read: {error}") from error
     if any(array.dtype.kind not in "fiub" for array in arrays):
@@ -87,9 +88,9 @@ def output_scales(specs: Sequence[Mapping[str, Any]]) -> tuple[float | None, ...
     """Steps of the outputs from the agent's description of them; an integer output without a scale has steps of 1."""
     scales = []
     for spec in specs:
-        scale = spec.get("scale")
+        scale = number(spec.get("scale"))
         integer = str(spec.get("dtype", "")).startswith(("int", "uint"))
-        scales.append(1.0 if integer else float(scale) if isinstance(scale, int | float) and scale > 0 else None)
+        scales.append(1.0 if integer else scale if scale is not None and scale > 0 else None)
     return tuple(scales)
 
 
@@ -137,6 +138,6 @@ def _histogram(gaps: Sequence[Array], steps: Sequence[float | None]) -> dict[str
             continue
         far = np.nan_to_num(np.rint(gap / step), nan=_MOST_STEPS, posinf=_MOST_STEPS)  # NaN is as far as can be
         values, numbers = np.unique(np.minimum(far, _MOST_STEPS).astype(np.int64), return_counts=True)
-        for value, number in zip(values, numbers, strict=True):
-            counts[int(value)] = counts.get(int(value), 0) + int(number)
+        for value, times in zip(values, numbers, strict=True):
+            counts[int(value)] = counts.get(int(value), 0) + int(times)
     return {str(lsb): counts[lsb] for lsb in sorted(counts)}

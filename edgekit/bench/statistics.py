@@ -38,7 +38,7 @@ def summarize(processes: Sequence[ProcessRun], *, seed: int = 0) -> Summary | No
     samples = [np.asarray(process.samples, np.float64) for process in measured]
     pooled = np.concatenate(samples)
     medians = [float(np.median(values)) for values in samples]
-    energy = [process.energy_j * 1e3 / len(process.samples) for process in measured if process.energy_j is not None]
+    energy = [found for found in map(_energy_mj, measured) if found is not None]
     return Summary(
         median=median_interval(samples, seed=seed),
         minimum=float(pooled.min()),
@@ -53,6 +53,17 @@ def summarize(processes: Sequence[ProcessRun], *, seed: int = 0) -> Summary | No
         peak_rss_bytes=max(process.peak_rss_bytes for process in measured),
         energy_mj=float(np.median(energy)) if energy else None,
     )
+
+
+def _energy_mj(process: ProcessRun) -> float | None:
+    """Energy of one inference, millijoule: mean power of the steady state times the mean time of an inference.
+
+    The steady state also holds inferences that are not measured, and the reading of the sensors: its whole energy over
+    the number of samples would be up to twice as much.
+    """
+    if process.energy_j is None or process.seconds <= 0:
+        return None
+    return process.energy_j / process.seconds * float(np.mean(process.samples)) / 1e6
 
 
 def median_interval(samples: Sequence[Array], *, confidence: float = 0.95, seed: int = 0) -> Interval:

@@ -22,7 +22,7 @@ from edgekit.bench.conversation import StoppedError, converse
 from edgekit.bench.jobs import Subject
 from edgekit.bench.outputs import GoldenOutputs, output_scales, read_outputs
 from edgekit.devices.device import Device
-from edgekit.errors import DeviceError, DeviceRefusalError
+from edgekit.errors import DeviceError, DeviceRefusalError, InputError
 from edgekit.types.bench import BenchSettings, Kind
 
 INPUTS = "inputs.npz"
@@ -39,7 +39,7 @@ class Take:
         profile: Of the job that took costs per operator.
         sustained: Of the long run.
         refusal: Why the device cannot run it.
-        complete: Whether all processes have run.
+        complete: Whether the device was there to the end.
     """
 
     file: BenchFile
@@ -61,7 +61,7 @@ class Visit:
         takes: Every artifact in every configuration.
         golden: Outputs of the golden inputs.
         error: What ended the visit early.
-        look: Answers of a job that only looked around, for a device on which nothing was measured.
+        look: Answers of the job that ran the golden inputs, which looks around first; None when it never began.
     """
 
     name: str
@@ -173,7 +173,7 @@ class Visitor:
 
     def _fetch(self, answers: Answers, number: int, file: BenchFile, name: str) -> GoldenOutputs:
         if number in answers.refusals:
-            return GoldenOutputs(file.artifact.name, self._name, error=str(answers.refusals[number]))
+            return GoldenOutputs(file.artifact.name, self._name, error=_plain(answers.refusals[number], self._device))
         found = answers.golden.get(number)
         if found is None:
             return GoldenOutputs(file.artifact.name, self._name, error="the agent told nothing of it")
@@ -181,15 +181,18 @@ class Visitor:
             place = Path(folder, name)
             self._device.pull(name, place)
             arrays = read_outputs(place)
-        samples, correct = int(found["samples"]), found.get("correct")
+        scales = output_scales(answers.outputs.get(number, []))
+        if len(arrays) != len(scales):
+            raise DeviceError(f"it sent {len(arrays)} outputs of a file with {len(scales)}", device=self._device.uri)
+        samples, correct = found["samples"], found.get("correct")
         return GoldenOutputs(
             artifact=file.artifact.name,
             device=self._name,
-            digest=str(found["digest"])[:64],
+            digest=found["digest"],
             samples=samples,
-            top1=int(correct) / samples if correct is not None and samples else None,
+            top1=correct / samples if correct is not None and samples else None,
             arrays=arrays,
-            scales=output_scales(answers.outputs.get(number, [])),
+            scales=scales,
         )
 
     def _take_rounds(self, takes: Sequence[Take], advance: Callable[[], None]) -> None:
@@ -205,7 +208,7 @@ class Visitor:
                         self._run(self._job(take, steady=plan, sensor_seconds=sensors), answers)
                 advance()
         for take in takes:
-            take.complete = not take.refusal
+            take.complete = True
 
     def _extras(self) -> list[Callable[[Take], None]]:
         """What is taken of each artifact after its processes; an emulator's time would tell nothing."""
@@ -266,6 +269,23 @@ def stored_name(number: int, file: BenchFile) -> str:
     one model have the same name in several folders.
     """
     return file.path.name if len(file.parts) > 1 else f"model{number}{file.path.suffix}"
+
+
+def refuse_collisions(files: Sequence[BenchFile]) -> None:
+    """Refuse files that would overwrite one another in the device's folder.
+
+    Raises:
+        InputError: Two have external data and the same name.
+    """
+    seen: set[str] = set()
+    for number, file in enumerate(files):
+        name = stored_name(number, file)
+        if name in seen:
+            raise InputError(
+                f"two artifacts with external data are called {name}: they cannot lie in one folder",
+                hint="bench them one after the other",
+            )
+        seen.add(name)
 
 
 @contextmanager

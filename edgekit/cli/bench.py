@@ -189,15 +189,19 @@ def run(
             command=terminal.command,
             progress=progress,
         )
-        if history:
-            report = _remember(report, history, revision)
-        write_bench(report, out)
+        try:
+            if history:
+                report = _remember(report, history, revision)
+        finally:  # what was measured is not to be lost with the history
+            write_bench(report, out)
     _show(terminal, report, out)
     invalid = [one for one in report.measurements if not one.valid]
     lost = [device for device in report.devices if device.error]
-    if invalid or lost:
+    missing = [check for check in report.outputs if check.error]
+    if invalid or lost or missing:
         raise CheckError(
             f"{len(invalid)} of {len(report.measurements)} measurements must not be used, "
+            f"{len(missing)} of {len(report.outputs)} outputs are missing, "
             f"{len(lost)} of {len(report.devices)} devices were lost",
             hint=f"the reasons are in {out / 'report.md'}",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import click
@@ -116,7 +117,7 @@ def calibrate(terminal: Terminal, /, *, artifacts: tuple[Path, ...], on: str, re
     click.echo("[gate.instructions_limits]")
     for one in found:
         spread = f"{one.spread:.4%} over {len(one.counts)} counts"
-        click.echo(f'"{one.artifact}" = {one.limit:g}  # spread {spread}')
+        click.echo(f"{json.dumps(one.artifact, ensure_ascii=False)} = {one.limit:g}  # spread {spread}")
 
 
 def _compare_reports(base: Path, head: Path, recipe: GateRecipe) -> GateReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -123,7 +124,7 @@ class AdbDevice:
     def _read_end(self, code: int, complaint: str) -> tuple[int, str]:
         """Exit code and standard error of the command on the device, from those of `adb shell`."""
         before, mark, told = complaint.rpartition(ENDED)
-        if not mark or not told.strip().isdigit():
+        if not mark or not re.fullmatch(r"\s*[0-9]{1,3}\s*", told):
             self._check_alive()
             raise self._explain_loss(complaint.strip() or f"adb ended with {code}")
         return int(told), before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,10 +57,21 @@ def open_device(uri: str | DeviceUri, *, runtime: Path | None = None) -> Device:
         if runtime is not None:
             _unpack(device, runtime)
         _check_python(device, runtime)
-    except BaseException:  # also Ctrl-C: nothing is to stay there
-        device.close()
+    except BaseException as error:  # also Ctrl-C: nothing is to stay there
+        say_left(error, device.close())
         raise
     return device
+
+
+def say_left(error: BaseException, left: Sequence[str]) -> None:
+    """Have an error of a device also say what stayed there.
+
+    Args:
+        error: Anything; only a DeviceError has room for it.
+        left: What `Device.close` could not remove.
+    """
+    if left and isinstance(error, DeviceError):
+        error.hint = "; ".join(filter(None, (error.hint, f"remove {', '.join(left)} there by hand")))
 
 
 def _unpack(device: Device, runtime: Path) -> None:
@@ -68,8 +80,9 @@ def _unpack(device: Device, runtime: Path) -> None:
     if code:
         space = parse_space("\n".join(_run(device, ("df", "-k", "."), START_S)[1]))
         free = f"; {size(space[0])} are free there" if space else ""
+        said = _first_line(complaint) or f"tar ended with {code}"
         raise DeviceError(
-            f"the portable runtime cannot be unpacked there: {_first_line(complaint) or f'tar ended with {code}'}{free}",
+            f"the portable runtime cannot be unpacked there: {said}{free}",
             device=device.uri,
             hint="it needs about four times the size of its file there; ?folder=DIR chooses another place",
         )
@@ -95,7 +108,7 @@ def _check_python(device: Device, runtime: Path | None) -> None:
             device=device.uri,
             hint=_explain_no_python(runtime),
         )
-    version = tuple(int(part) for part in (lines[-1] if lines else "").split() if part.isdigit())
+    version = tuple(int(part) for part in re.findall(r"\b[0-9]{1,4}\b", lines[-1] if lines else ""))
     if version < OLDEST_PYTHON:
         raise DeviceError(
             f"'{' '.join(device.python)}' there is Python {'.'.join(map(str, version)) or 'in name only'}",

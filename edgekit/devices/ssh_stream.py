@@ -40,6 +40,7 @@ class SshStream:
         self._ending = ending
         self._pending = bytearray()
         self._stderr = ""
+        self._read: asyncio.Future[bytes] | None = None
         self._process: asyncssh.SSHClientProcess[bytes] = self._run(self._begin(command, stdin))
 
     def lines(self, timeout_s: float) -> Iterator[str]:
@@ -52,7 +53,7 @@ class SshStream:
             if len(self._pending) > LINE_BYTES:
                 raise DeviceError(f"a line of more than {LINE_BYTES} bytes", device=self._connection.device)
             try:
-                piece = self._run(self._process.stdout.read(PIECE_BYTES), timeout_s)
+                piece = self._run(self._read_piece(), timeout_s)
             except TimeoutError:
                 self._check_connection()
                 raise DeviceTimeoutError(
@@ -60,6 +61,7 @@ class SshStream:
                     device=self._connection.device,
                     hint="the command hangs, or the model is too slow for this limit",
                 ) from None
+            self._read = None
             if not piece:
                 break
             self._pending += piece
@@ -106,6 +108,12 @@ class SshStream:
         self._reading = asyncio.ensure_future(self._read_stderr(process))
         return process
 
+    async def _read_piece(self) -> bytes:
+        """The next piece of output; one that comes just when nobody waits any longer is there for who asks next."""
+        if self._read is None:
+            self._read = asyncio.ensure_future(self._process.stdout.read(PIECE_BYTES))
+        return await asyncio.shield(self._read)
+
     async def _read_stderr(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         with suppress(*FAILURES):
             while piece := await process.stderr.read(PIECE_BYTES):
@@ -113,6 +121,9 @@ class SshStream:
 
     async def _wait(self) -> None:
         """Until the end; output that nobody reads is thrown away, or the command could not go on writing it."""
+        if self._read is not None:
+            self._read.cancel()
+            await asyncio.wait([self._read])
         with suppress(*FAILURES):
             while await self._process.stdout.read(PIECE_BYTES):
                 pass

@@ -288,8 +288,17 @@ class Measurement:
     @property
     def configuration(self) -> str:
         """What sets it apart from others of the same artifact and device, for example "cpu, 2 threads"."""
-        parts = [self.provider, f"{self.threads} thread{'s' if self.threads > 1 else ''}"]
-        return ", ".join(parts + ([f"batch {self.batch}"] if self.batch > 1 else []))
+        return configuration_of(self.provider, self.threads, self.batch)
+
+
+def configuration_of(provider: str, threads: int, batch: int = 1) -> str:
+    """A configuration in words.
+
+    >>> configuration_of("cpu", 2)
+    'cpu, 2 threads'
+    """
+    parts = [provider, f"{threads} thread{'s' if threads > 1 else ''}"]
+    return ", ".join(parts + ([f"batch {batch}"] if batch > 1 else []))
 
 
 @dataclass(frozen=True)

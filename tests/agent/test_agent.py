@@ -22,7 +22,9 @@ from edgekit.bench import jobs
 from edgekit.bench.agent_file import agent_bytes
 from edgekit.bench.artifacts import collect
 from edgekit.bench.jobs import Subject
+from edgekit.emit.exporter import float_artifact
 from edgekit.types.bench import BenchSettings
+from tests.agent.profiled import net
 
 SOURCES = sorted(Path(str(resources.files("edgekit.agent"))).glob("*.py"))
 QUICK = BenchSettings(duration_s=0.05, warmup_s=0.2, min_runs=5, max_runs=50)
@@ -237,3 +239,14 @@ def test_ends_when_its_input_does(place: Path) -> None:
 def test_own_cost_is_what_two_readings_part_by() -> None:
     counts = iter(range(0, 100_000, 7))
     assert own_cost(lambda: next(counts)) == 7
+
+
+def test_a_file_that_loads_and_does_not_run_leaves_the_others_too(place: Path) -> None:
+    """The gate tells by this whether head alone is refused."""
+    np.savez(place / "x.npz", x0=np.zeros((2, 3, 16, 16), np.float32))
+    float_artifact(net(side=8, channels=8).graph, place / "small.onnx", metadata={})
+    subjects = [subject(place, "net.int8.onnx"), subject(place, "small.onnx")]
+    code, events = run(place, jobs.job(subjects, seed=0, inputs="x.npz"))
+    assert code == 0
+    assert [event["subject"] for event in only(events, "refused")] == [1]
+    assert [event["subject"] for event in only(events, "first")] == [0]

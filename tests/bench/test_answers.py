@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.bench import answers as module
 from edgekit.bench.answers import LONGEST_LINE, Answers
 from edgekit.errors import DeviceError, DeviceRefusalError
 
@@ -110,3 +111,39 @@ def test_what_stands_between_events_is_named() -> None:
     with pytest.raises(DeviceError, match="low battery") as caught:
         begun().take("warning: low battery")
     assert "login script" in caught.value.hint
+
+
+GOLDEN = {"event": "golden", "subject": 0, "samples": 4, "correct": 3, "digest": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"samples": "4"}, {"samples": -1}, {"correct": 5}, {"correct": 0.5}, {"digest": "\x1b[2J"}, {"digest": 7}],
+)
+def test_golden_outputs_are_counted_and_digested(change: dict[str, object]) -> None:
+    begun().take(json.dumps(GOLDEN))
+    with pytest.raises(DeviceError):
+        begun().take(json.dumps({**GOLDEN, **change}))
+
+
+@pytest.mark.parametrize("entry", [{"name": 1}, {"name": "a", "operator": "Conv", "mean_us": 10**400}])
+def test_a_profile_that_is_none_is_an_error_of_the_device(entry: dict[str, object]) -> None:
+    """It is found while the device is listened to, so that what was measured before it is kept."""
+    with pytest.raises(DeviceError):
+        begun().take(json.dumps({"event": "profile", "subject": 0, "operators": [entry], "reason": ""}))
+
+
+@pytest.mark.parametrize("line", ["not of the agent", json.dumps({"event": "sensors", "at_s": 1.0})])
+def test_a_device_that_never_stops_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(module, "MOST_CHARACTERS", 1000)
+    answers = Answers()
+    while answers.characters + len(line) <= 1000:
+        answers.take(line)
+    with pytest.raises(DeviceError, match="more than 1000 characters"):
+        answers.take(line)
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "-1", '"1"', "true", "1e999", "1" + "0" * 400])
+def test_the_steady_state_takes_a_time(value: str) -> None:
+    with pytest.raises(DeviceError):
+        begun().take(f'{{"event":"steady","begin_s":0.5,"seconds":{value}}}')

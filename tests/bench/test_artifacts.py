@@ -76,3 +76,9 @@ def test_what_is_no_artifact_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_tflite_is_for_the_device_to_refuse(tmp_path: Path) -> None:
     (tmp_path / "x.tflite").write_bytes(b"\x1c\0\0\0TFL3" + b"\xff" * 40)
     assert collect([tmp_path])[0].border == {}
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").touch()
+    with pytest.raises(InputError, match="is empty"):
+        collect([tmp_path])

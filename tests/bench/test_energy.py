@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.bench.energy import mean_power, measure_energy
+from edgekit.bench.energy import measure_energy
 
 RAPL = "/sys/class/powercap/intel-rapl:{}/{}"
 RANGE = 100.0
@@ -77,13 +77,6 @@ def test_only_counters_of_every_reading_count():
 
 def test_readings_are_put_in_order():
     assert measure_energy([rail(3, 6), rail(0, 2), rail(1, 4)]) == pytest.approx(13)
-
-
-def test_mean_power_of_an_interval():
-    assert mean_power(rapl(1, 98), rapl(3, 4)) == pytest.approx(3)
-    assert mean_power(rail(0, 2), rail(2, 4)) == pytest.approx(3)
-    assert mean_power(rail(0, 2), rail(0, 2)) is None
-    assert mean_power({}, {}) is None
 
 
 @given(st.lists(st.floats(0, RANGE - 1), min_size=1, max_size=20), st.floats(0, RANGE))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,11 +15,14 @@ from hypothesis import strategies as st
 
 from benchmarks.planted import plant
 from edgekit import digest
+from edgekit.bench import comparing
 from edgekit.bench.artifacts import collect
 from edgekit.bench.calibration import Scatter
 from edgekit.bench.comparing import compare, compare_reports
 from edgekit.bench.gate import judge_accuracy, judge_instructions, judge_size, pair_up
-from edgekit.errors import InputError, RecipeError
+from edgekit.devices.local import LocalDevice
+from edgekit.devices.processes import ProcessStream
+from edgekit.errors import DeviceError, InputError, RecipeError
 from edgekit.types.bench import (
     BenchArtifact,
     BenchReport,
@@ -203,3 +208,92 @@ def test_the_recipe_is_read_strictly(tmp_path: Path) -> None:
 def test_a_calibrated_limit_is_ten_times_the_spread(counts: tuple[float, ...], limit: float) -> None:
     assert Scatter("a", counts).limit == pytest.approx(limit, abs=1e-4)
     assert Scatter("a", counts).limit >= 10 * Scatter("a", counts).spread
+
+
+def test_a_file_that_one_side_alone_has_is_said_to_be_skipped(sides: tuple[Path, Path]) -> None:
+    base, head = sides
+    (head / "net.int8.tflite").unlink()
+    shutil.copy(base / "net.int8.tflite", head / "new.tflite")
+    with (head / "new.tflite").open("ab") as stream:
+        stream.write(b"more")
+    report = compare(base, head, ["local:"], recipe=RECIPE)
+    assert by(report, "net.int8.tflite", Measure.SIZE).reason == "only base has it"
+    assert by(report, "new.tflite", Measure.SIZE).reason == "only head has it"
+    other = replace(counted(1e6), artifacts=(replace(ARTIFACT, name="b", file="b.onnx", digest="1" * 64),))
+    reports = compare_reports(counted(1e6), replace(other, measurements=()), ("b", "h"), GateRecipe())
+    assert [(one.artifact, one.reason) for one in reports.judgements] == [
+        ("a.onnx", "only base has it"), ("b.onnx", "only head has it"),
+    ]  # fmt: skip
+
+
+def test_a_base_of_nothing_is_no_crash() -> None:
+    assert judge_instructions("a", "d", "c", (0.0, 1.0), 0.005).verdict is Verdict.REGRESSED
+    assert judge_size("a", replace(ARTIFACT, size_bytes=0), ARTIFACT, GateRecipe()).verdict is Verdict.REGRESSED
+
+
+class Strange(LocalDevice):
+    """Changes what the agent says."""
+
+    def __init__(self, change: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__("adb:STRANGE")
+        self._change = change
+
+    def start(self, command: Sequence[str], stdin: str) -> ProcessStream:
+        stream = super().start(command, stdin)
+        plain = stream.lines
+
+        def lines(timeout_s: float) -> Iterator[str]:
+            for line in plain(timeout_s):
+                event = json.loads(line)
+                self._change(event)
+                yield json.dumps(event, separators=(",", ":"))
+
+        stream.lines = lines  # type: ignore[method-assign]
+        return stream
+
+    def close(self) -> tuple[str, ...]:
+        super().close()
+        return ("/data/local/tmp/edgekit.x",)
+
+
+def emulate(event: dict[str, Any]) -> None:
+    if event["event"] == "environment":
+        event["files"]["/proc/self/comm"] = "qemu-aarch64"
+
+
+def say_nothing(event: dict[str, Any]) -> None:
+    if event["event"] == "samples":
+        event["values"] = []
+
+
+def compare_on(
+    change: Callable[[dict[str, Any]], None], sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> GateReport:
+    """Two versions of one file, on a device that changes its answers."""
+    base, head = sides
+    plant(base / "net.fp32.onnx", head / "net.fp32.onnx", channels=1)
+    monkeypatch.setattr(comparing, "open_device", lambda *_, **__: Strange(change))
+    return compare(base / "net.fp32.onnx", head / "net.fp32.onnx", ["adb:STRANGE"], recipe=RECIPE)
+
+
+def test_an_emulator_that_only_its_processes_show_is_not_timed(
+    sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = by(compare_on(emulate, sides, monkeypatch), "net.fp32.onnx", Measure.WALL)
+    assert wall.verdict is Verdict.SKIPPED
+    assert "runs under qemu-aarch64" in wall.reason
+    assert wall.base is None
+
+
+def test_a_device_that_measures_nothing_is_an_error_that_says_what_is_left(
+    sides: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DeviceError, match="measured nothing") as caught:
+        compare_on(say_nothing, sides, monkeypatch)
+    assert "/data/local/tmp/edgekit.x" in caught.value.hint
+
+
+@pytest.mark.parametrize(("on", "words"), [([], "no device"), (["local:", "local:"], "twice")])
+def test_devices_that_make_no_sense(sides: tuple[Path, Path], on: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        compare(*sides, on)

@@ -96,6 +96,33 @@ class Unreachable(LocalDevice):
         raise DeviceError("no answer", device=uri, hint="is it on?")
 
 
+class Lying(LocalDevice):
+    """Answers with one output more than the file has, and with sensors from no time."""
+
+    def start(self, command: Sequence[str], stdin: str) -> ProcessStream:
+        stream = super().start(command, stdin)
+        plain = stream.lines
+
+        def lines(timeout_s: float) -> Iterator[str]:
+            for line in plain(timeout_s):
+                event = json.loads(line)
+                if event["event"] == "load" and "OUTPUTS" in self.uri:
+                    event["outputs"] *= 2
+                if event["event"] == "sensors":
+                    del event["at_s"]
+                yield json.dumps(event, separators=(",", ":"))
+
+        stream.lines = lines  # type: ignore[method-assign]
+        return stream
+
+
+class Vanished(Forgetful):
+    """Goes away before its first job, and keeps its folder."""
+
+    def start(self, command: Sequence[str], stdin: str) -> ProcessStream:
+        raise DeviceError("the device is gone", device=self.uri, hint="plug it in again")
+
+
 KINDS: Mapping[str, type[LocalDevice]] = {
     "local:": LocalDevice,
     "adb:UNPLUGGED": Unplugged,
@@ -103,6 +130,9 @@ KINDS: Mapping[str, type[LocalDevice]] = {
     "adb:EMULATED": Emulated,
     "adb:FORGETFUL": Forgetful,
     "adb:OFF": Unreachable,
+    "adb:LYING": Lying,
+    "adb:LYING-OUTPUTS": Lying,
+    "adb:VANISHED": Vanished,
 }
 
 
@@ -257,7 +287,7 @@ def test_devices_that_make_no_sense(artifacts: Path, on: list[str], words: str) 
 @pytest.mark.parametrize(
     ("uri", "here"),
     [("local:", True), ("qemu-user:max", True), ("ssh://127.0.0.1:22", True), ("ssh://me@localhost", True),
-     ("adb:127.0.0.1:5555", True), ("ssh://pi@10.0.0.7", False), ("adb:R5CT", False)],
+     ("adb:127.0.0.1:5555", True), ("adb:emulator-5554", True), ("ssh://pi@10.0.0.7", False), ("adb:R5CT", False)],
 )  # fmt: skip
 def test_which_devices_share_this_processor(uri: str, here: bool) -> None:
     assert computes_here(parse_uri(uri)) is here
@@ -289,3 +319,64 @@ def test_an_interrupt_ends_all_lanes() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         in_lanes([parse_uri("adb:A"), parse_uri("adb:B")], work, stop)
+
+
+def test_an_error_of_a_later_device_ends_the_earlier_ones() -> None:
+    """What cannot be used is said at once, not when the slowest device is done."""
+    stop = threading.Event()
+
+    def work(uri: DeviceUri) -> str:
+        if uri.display == "adb:B":
+            raise InputError("no such option")
+        assert stop.wait(10)
+        return uri.display
+
+    with pytest.raises(InputError, match="no such option"):
+        in_lanes([parse_uri("adb:A"), parse_uri("adb:B")], work, stop)
+
+
+def test_outputs_that_cannot_be_end_the_visit_and_not_the_benchmark(
+    artifacts: Path, replaced: list[LocalDevice]
+) -> None:
+    report = bench([artifacts / "net.int8.tflite"], ["adb:LYING-OUTPUTS", "local:"], settings=QUICK)
+    assert "1 outputs of a file with 2" in report.devices[0].error
+    assert [one.device for one in report.measurements if one.valid] == ["local:"]
+
+
+def test_sensors_from_no_time_are_left_out(artifacts: Path, replaced: list[LocalDevice]) -> None:
+    settings = BenchSettings(processes=5, duration_s=0.03, min_runs=5, max_runs=40, warmup_s=0.1, sustained_s=0.2)
+    report = bench([artifacts / "net.int8.tflite"], ["adb:LYING"], settings=settings)
+    assert report.measurements[0].sustained
+    assert report.measurements[0].sustained[0].temperature_c is None
+
+
+def test_an_error_that_ends_everything_says_what_was_left(artifacts: Path, replaced: list[LocalDevice]) -> None:
+    with pytest.raises(DeviceError, match="gone") as caught:
+        bench([artifacts / "net.int8.tflite"], ["adb:VANISHED"], settings=QUICK)
+    assert caught.value.hint == "plug it in again; remove /data/local/tmp/edgekit.x there by hand"
+
+
+def test_a_batch_of_the_users_inputs(artifacts: Path, tmp_path: Path) -> None:
+    """The file that takes it is measured on as many samples; the other is refused, not measured on fewer."""
+    np.savez(tmp_path / "x.npz", x0=np.zeros((3, 3, 16, 16), np.float32))
+    settings = BenchSettings(processes=5, duration_s=0.03, min_runs=5, max_runs=40, warmup_s=0.1, batch=4)
+    report = run([artifacts / "net.int8.tflite", artifacts / "net.fp32.onnx"], settings, inputs=tmp_path / "x.npz")
+    assert report.measurements[0].valid
+    assert "does not take a batch of 4" in report.measurements[1].invalid[0]
+
+
+def test_labels_that_are_too_few_are_said_so(artifacts: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x0=np.zeros((4, 3, 16, 16), np.float32), labels=np.zeros(3, np.int64))
+    report = run([artifacts / "net.int8.tflite"], inputs=tmp_path / "x.npz")
+    assert "3 class numbers" in report.outputs[0].error
+    assert report.devices[0].error == ""
+
+
+def test_two_files_of_one_name_with_external_data_are_refused(tmp_path: Path) -> None:
+    """The name of the data is written in the file, so they would be one file on the device."""
+    for side in ("a", "b"):
+        (tmp_path / side).mkdir()
+        for name in ("net.onnx", "net.onnx.data"):
+            (tmp_path / side / name).write_bytes(side.encode())
+    with pytest.raises(InputError, match=r"two artifacts.*net\.onnx"):
+        run([tmp_path / "a", tmp_path / "b"])

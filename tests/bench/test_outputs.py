@@ -82,3 +82,8 @@ def test_files_of_devices_are_read_with_care(tmp_path: Path) -> None:
     for path in sorted(tmp_path.iterdir()):
         with pytest.raises(DeviceError):
             read_outputs(path)
+
+
+@pytest.mark.parametrize("scale", [10**400, float("inf"), float("nan"), -0.5, 0, True, "x", None])
+def test_a_scale_that_is_none_leaves_no_steps(scale: object) -> None:
+    assert output_scales([{"dtype": "float32", "scale": scale}]) == (None,)

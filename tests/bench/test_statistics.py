@@ -60,7 +60,8 @@ def test_nothing_measured_is_no_summary() -> None:
 
 
 def test_energy_is_per_inference() -> None:
-    summary = summarize([run(1, 1, 1, 1, energy_j=0.008), run(1, 1, energy_j=0.004), run(1, 1)])
+    """At 2 W an inference of 1 ms takes 2 mJ, however much of the second went to inferences nobody measured."""
+    summary = summarize([run(*[10**6] * 900, energy_j=2.0), run(*[10**6] * 450, energy_j=2.0), run(10**6)])
     assert summary
     assert summary.energy_mj == pytest.approx(2.0)
 

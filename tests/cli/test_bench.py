@@ -9,7 +9,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from edgekit.bench.history import History
 from edgekit.cli.app import run
+from edgekit.devices.local import LocalDevice
+from edgekit.errors import StorageError
 from edgekit.report.bench.document import load_schema
 from tests.bench.conftest import artifacts
 
@@ -114,3 +117,22 @@ def test_help_names_the_verbs_and_each_has_its_own(capsys: pytest.CaptureFixture
         shown = capsys.readouterr().out
         assert f"edgekit bench {verb}" in shown
         assert "Example" in shown
+
+
+def test_a_history_that_cannot_be_written_costs_no_report(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add(*_: object) -> int:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(History, "add", add)
+    assert run(["bench", "net.int8.tflite", *QUICK, "--quiet", "--history", "h.sqlite"]) == 5
+    assert json.loads((desk / "edgekit-bench" / "report.json").read_text())["measurements"][0]["summary"]
+
+
+def test_a_file_that_an_emulator_cannot_run_ends_with_4(
+    desk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is timed there, so there is no measurement that could be invalid."""
+    monkeypatch.setattr(LocalDevice, "kind", None)
+    (desk / "broken.onnx").write_bytes(b"no model")
+    assert run(["bench", "broken.onnx", *QUICK, "--quiet"]) == 4
+    assert "1 of 1 outputs are missing" in " ".join(capsys.readouterr().err.split())

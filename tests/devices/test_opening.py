@@ -32,7 +32,7 @@ def test_a_runtime_that_is_brought_along_starts_the_programs(tmp_path, uri):
     launcher = f'#!/bin/sh\nBROUGHT=$(dirname "$0") exec {sys.executable} "$@"\n'
     device = open_device(uri, runtime=make_runtime(tmp_path / "runtime.tar.gz", launcher))
     try:
-        assert device.python == ("./runtime/python",)
+        assert device.python == ("sh", "./runtime/python")
         assert [path.name for path in device.folder.iterdir()] == ["runtime"], "its archive takes space no more"
         with device.start((*device.python, "-c", "import os; print(os.environ['BROUGHT'])"), "") as stream:
             assert list(stream.lines(30)) == ["./runtime"]
@@ -44,13 +44,13 @@ def test_a_runtime_for_another_machine_is_told(tmp_path, uri):
     runtime = make_runtime(
         tmp_path / "runtime.tar.gz", "#!/bin/sh\necho 'cannot execute: Exec format error' >&2; exit 126\n"
     )
-    with pytest.raises(DeviceError, match=r"'./runtime/python' does not start there: .*Exec format error") as caught:
+    with pytest.raises(DeviceError, match=r"'sh ./runtime/python' does not start there: .*Exec format error") as caught:
         open_device(uri, runtime=runtime)
     assert "uname -m" in caught.value.hint
 
 
 def test_an_archive_without_a_launcher_is_told(tmp_path, uri):
-    with pytest.raises(DeviceError, match=r"'./runtime/python' cannot be started"):
+    with pytest.raises(DeviceError, match=r"'sh ./runtime/python' does not start there"):
         open_device(uri, runtime=make_runtime(tmp_path / "runtime.tar.gz", "", name="other/file"))
 
 

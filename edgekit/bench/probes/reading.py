@@ -11,8 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 
 Commands = tuple[tuple[str, ...], ...]
+MOST_ITEMS = 2000
+"""Files, or commands, of one event: as many as the agent reads."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def number(text: object, *, scale: float = 1.0) -> float | None:
 def _items(mapping: object) -> list[tuple[str, object]]:
     if not isinstance(mapping, Mapping):
         return []
-    return [(key, value) for key, value in mapping.items() if isinstance(key, str)]
+    return [(key, value) for key, value in islice(mapping.items(), MOST_ITEMS) if isinstance(key, str)]
 
 
 def _strip(text: str) -> str:

@@ -40,3 +40,8 @@ def test_numbers_are_finite(text, value):
 
 def test_a_number_is_scaled():
     assert number("2500", scale=1e-3) == 2.5
+
+
+def test_a_device_cannot_send_files_without_end():
+    zones = {f"/sys/class/thermal/thermal_zone{number}/temp": "40000" for number in range(10_000)}
+    assert len(reading_of({"files": zones}).files) == 2000
