@@ -55,7 +55,7 @@ def do(job: Mapping[str, Any]) -> None:
     probes = job["probes"]
     tell("environment", **probing.environment("before", probes["files"], probes["commands"]))
     plan = job.get("steady")
-    counter = open_counter(plan["kind"]) if plan else None
+    counting = open_counter(plan["kind"]) if plan else None
     sessions = _open(job)
     arrays = samples.read_inputs(job["inputs"]) if job.get("inputs") else None
     for number, session in list(sessions.items()):
@@ -68,8 +68,10 @@ def do(job: Mapping[str, Any]) -> None:
         except RefusalError as refusal:
             _pass_over(number, refusal, job)
             del sessions[number]
-    if plan and counter:
+    if plan and counting:
+        counter, check = counting
         steady.measure([session.run for session in sessions.values()], counter, plan, Sensors(job.get("sensors")))
+        check()
     tell("memory", peak_rss_bytes=probing.peak_rss_bytes())
     tell("environment", **probing.environment("after", probes["files"], probes["commands"]))
     if job.get("profile"):

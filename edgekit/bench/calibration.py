@@ -11,7 +11,7 @@ from edgekit.bench.agent_file import NAME, agent_bytes
 from edgekit.bench.artifacts import BenchFile
 from edgekit.bench.gate import Judge
 from edgekit.bench.jobs import Subject
-from edgekit.bench.visit import stored_name
+from edgekit.bench.visit import stored_name, stored_parts
 from edgekit.devices.device import Device
 from edgekit.errors import InputError
 from edgekit.types.bench import Kind
@@ -66,7 +66,7 @@ def calibrate(
         raise InputError(f"{device.uri} does not count instructions", hint="use --on qemu-system:cortex-a76")
     judge = Judge(device, GateRecipe(), threads=(1,), name=device.uri, stop=stop)
     names = [stored_name(number, file) for number, file in enumerate(files)]
-    device.push({NAME: agent_bytes(), **{name: file.path for name, file in zip(names, files, strict=True)}})
+    device.push({NAME: agent_bytes(), **stored_parts(files)})
     found = []
     for name, file in zip(names, files, strict=True):
         counts = []

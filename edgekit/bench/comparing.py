@@ -102,7 +102,7 @@ def compare_reports(base: BenchReport, head: BenchReport, names: tuple[str, str]
         judgements.append(judge_size(artifact.name, before[artifact.name], artifact, recipe))
         judgements.append(judge_accuracy(artifact.name, before[artifact.name], artifact, recipe))
         judgements.extend(
-            _judge_measurement(counted[_key(one)], one, recipe)
+            _judge_measurement(counted[_key(one)], one, recipe.limit_of(artifact.file), recipe)
             for one in head.measurements
             if one.artifact == artifact.name and _key(one) in counted
         )
@@ -112,8 +112,7 @@ def compare_reports(base: BenchReport, head: BenchReport, names: tuple[str, str]
     return GateReport(names[0], names[1], tuple(judgements), recipe.fail_on_undecided)
 
 
-def _judge_measurement(base: Measurement, head: Measurement, recipe: GateRecipe) -> GateJudgement:
-    limit = recipe.limit_of(head.artifact)
+def _judge_measurement(base: Measurement, head: Measurement, limit: float, recipe: GateRecipe) -> GateJudgement:
     if head.kind is Kind.INSTRUCTIONS and base.valid and head.valid:
         assert base.summary
         assert head.summary

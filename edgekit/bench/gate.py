@@ -27,6 +27,8 @@ from edgekit.types.gate import GateJudgement, GateRecipe, Measure, Verdict
 from edgekit.types.interval import Interval
 
 COUNTED_PROCESSES = 2
+OF_THE_DEVICE = ("no-runtime", "no-counter", "bad-job")
+"""Refusals that tell nothing of the files: the gate has not been held, which is an error and no verdict."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Judge:
         """One judgement per pair and thread count.
 
         Raises:
-            DeviceError: The device was lost.
+            DeviceError: The device was lost, or lacks what every comparison needs.
             StoppedError: `stop` was set.
         """
         self._device.push({NAME: agent_bytes()})
@@ -197,6 +199,8 @@ class Judge:
                 )
             found = compare_wall(self._device, base, head, self._recipe, stop=self._stop)
         except DeviceRefusalError as refusal:
+            if refusal.kind in OF_THE_DEVICE:
+                raise
             verdict = Verdict.SKIPPED if refusal.kind == EMULATED else self._blame(base, head)
             return skipped(verdict, str(refusal))
         return GateJudgement(

@@ -6,6 +6,7 @@ which no measurement of time shows.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,14 @@ def read_outputs(path: Path) -> tuple[Array, ...]:
     if any(array.dtype.kind not in "fiub" for array in arrays):
         raise DeviceError("its outputs hold something other than numbers")
     return arrays
+
+
+def digest_outputs(arrays: Sequence[Array]) -> str:
+    """sha256 over the bytes of all outputs in order, hex, as the agent takes it."""
+    whole = hashlib.sha256()
+    for array in arrays:
+        whole.update(np.ascontiguousarray(array).tobytes())
+    return whole.hexdigest()
 
 
 def compare_outputs(found: Sequence[GoldenOutputs]) -> tuple[OutputCheck, ...]:

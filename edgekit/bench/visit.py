@@ -20,7 +20,7 @@ from edgekit.bench.answers import Answers
 from edgekit.bench.artifacts import BenchFile
 from edgekit.bench.conversation import StoppedError, converse
 from edgekit.bench.jobs import Subject
-from edgekit.bench.outputs import GoldenOutputs, output_scales, read_outputs
+from edgekit.bench.outputs import GoldenOutputs, digest_outputs, output_scales, read_outputs
 from edgekit.devices.device import Device
 from edgekit.errors import DeviceError, DeviceRefusalError, InputError
 from edgekit.types.bench import BenchSettings, Kind
@@ -144,13 +144,8 @@ class Visitor:
         return min(2, self._settings.processes) if self._kind is Kind.INSTRUCTIONS else self._settings.processes
 
     def _push(self, files: Sequence[BenchFile]) -> None:
-        contents: dict[str, Path | bytes] = {NAME: agent_bytes()}
-        for number, file in enumerate(files):
-            for part in file.parts:
-                contents[stored_name(number, file) if part == file.path else part.name] = part
-        if self._inputs:
-            contents[INPUTS] = self._inputs
-        self._device.push(contents)
+        inputs = {INPUTS: self._inputs} if self._inputs else {}
+        self._device.push({NAME: agent_bytes(), **stored_parts(files), **inputs})
 
     def _take_golden(self, visit: Visit, files: Sequence[BenchFile]) -> None:
         """The golden inputs through every artifact, in one process: importing a runtime is dear on an emulator."""
@@ -184,6 +179,8 @@ class Visitor:
         scales = output_scales(answers.outputs.get(number, []))
         if len(arrays) != len(scales):
             raise DeviceError(f"it sent {len(arrays)} outputs of a file with {len(scales)}", device=self._device.uri)
+        if digest_outputs(arrays) != found["digest"]:
+            raise DeviceError("its outputs are not those whose digest it told", device=self._device.uri)
         samples, correct = found["samples"], found.get("correct")
         return GoldenOutputs(
             artifact=file.artifact.name,
@@ -260,6 +257,15 @@ class Visitor:
 def counted_kind(device: Device, settings: BenchSettings) -> Kind | None:
     """What is measured there: time on real hardware, unless instructions are asked for; what an emulator can count."""
     return Kind.INSTRUCTIONS if settings.count and device.kind is Kind.WALL_NS else device.kind
+
+
+def stored_parts(files: Sequence[BenchFile]) -> dict[str, Path]:
+    """Everything the artifacts consist of, by its name in the device's folder."""
+    return {
+        stored_name(number, file) if part == file.path else part.name: part
+        for number, file in enumerate(files)
+        for part in file.parts
+    }
 
 
 def stored_name(number: int, file: BenchFile) -> str:

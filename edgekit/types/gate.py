@@ -25,7 +25,7 @@ class GateRecipe:
         confidence: Of the interval of the wall-time ratio, 0..1.
         budget_s: Longest time for one wall comparison, seconds.
         instructions_limit: Largest growth of the instruction count, as a share.
-        instructions_limits: Artifact -> limit of its own, as `edgekit bench calibrate` finds it.
+        instructions_limits: File name -> limit of its own, as `edgekit bench calibrate` finds it.
         size_limit: Largest growth of the file, as a share.
         accuracy_limit: Largest loss of the task metric, in its own unit (0.005 is half a point of top-1).
         fail_on_undecided: Whether a comparison that came to no verdict fails the gate.
@@ -49,9 +49,9 @@ class GateRecipe:
         between("gate.size_limit", self.size_limit, 0.0, 10.0)
         between("gate.accuracy_limit", self.accuracy_limit, 0.0, 1.0)
 
-    def limit_of(self, artifact: str) -> float:
-        """Limit of an artifact's instruction count."""
-        return self.instructions_limits.get(artifact, self.instructions_limit)
+    def limit_of(self, file: str) -> float:
+        """Limit of the instruction count of files of that name."""
+        return self.instructions_limits.get(file, self.instructions_limit)
 
     @classmethod
     def load(cls, path: Path) -> GateRecipe:

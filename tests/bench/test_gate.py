@@ -297,3 +297,10 @@ def test_a_device_that_measures_nothing_is_an_error_that_says_what_is_left(
 def test_devices_that_make_no_sense(sides: tuple[Path, Path], on: list[str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         compare(*sides, on)
+
+
+def test_a_device_without_the_runtime_is_an_error_and_no_verdict(sides: tuple[Path, Path]) -> None:
+    base, head = sides
+    plant(base / "net.fp32.onnx", head / "net.fp32.onnx", channels=1)
+    with pytest.raises(DeviceError, match="has no onnxruntime"):
+        compare(base / "net.fp32.onnx", head / "net.fp32.onnx", ["local:?python=python3 -S -s"], recipe=RECIPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.bench.outputs import GoldenOutputs, compare_outputs, output_scales, read_outputs
+from edgekit.bench.outputs import GoldenOutputs, compare_outputs, digest_outputs, output_scales, read_outputs
 from edgekit.errors import DeviceError
 
 
@@ -87,3 +88,10 @@ def test_files_of_devices_are_read_with_care(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [10**400, float("inf"), float("nan"), -0.5, 0, True, "x", None])
 def test_a_scale_that_is_none_leaves_no_steps(scale: object) -> None:
     assert output_scales([{"dtype": "float32", "scale": scale}]) == (None,)
+
+
+def test_the_digest_is_that_of_the_bytes_in_order() -> None:
+    first, second = np.arange(6, dtype=np.int8).reshape(2, 3), np.ones(2, np.float32)
+    expected = hashlib.sha256(first.tobytes() + second.tobytes()).hexdigest()
+    assert digest_outputs((first, second)) == expected
+    assert digest_outputs((first.T, second)) != expected

@@ -25,8 +25,8 @@ def act(desk: Desk, **inputs: str) -> Run:
 def test_base_and_head_are_compared_on_every_device(desk: Desk) -> None:
     run = act(desk, base="base/models", head="head/models", on="local:\n  ssh://pi@pi:22 \n\n", gate="gate.toml")
     assert desk.calls == [
-        ["bench", "compare", "base/models", "head/models", "--on=local:", "--on=ssh://pi@pi:22", "--gate=gate.toml",
-         "--out=edgekit-bench"],
+        ["bench", "compare", "--on=local:", "--on=ssh://pi@pi:22", "--gate=gate.toml", "--out=edgekit-bench",
+         "--", "base/models", "head/models"],
     ]  # fmt: skip
     assert run.code == 0
     assert run.outputs == {"verdict": "passed", "report": "edgekit-bench/gate.json", "page": ""}
@@ -38,8 +38,8 @@ def test_base_and_head_are_compared_on_every_device(desk: Desk) -> None:
 def test_artifacts_are_measured_and_remembered(desk: Desk) -> None:
     run = act(desk, artifacts=" a model.onnx\t\n\nmodels", history="h.sqlite", extra_args="--threads 1,2\n  --profile")
     assert desk.calls == [
-        ["bench", "a model.onnx", "models", "--on=local:", "--history=h.sqlite", f"--revision={'0' * 40}",
-         "--out=edgekit-bench", "--threads", "1,2", "--profile"],
+        ["bench", "--on=local:", "--history=h.sqlite", f"--revision={'0' * 40}", "--out=edgekit-bench",
+         "--threads", "1,2", "--profile", "--", "a model.onnx", "models"],
     ]  # fmt: skip
     assert run.outputs == {
         "verdict": "passed",
@@ -53,8 +53,8 @@ def test_artifacts_are_measured_and_remembered(desk: Desk) -> None:
 def test_both_in_one(desk: Desk) -> None:
     run = act(desk, artifacts="models", base="old", head="models", out="some where", extra_args="--budget 20")
     bench, compare = desk.calls
-    assert bench == ["bench", "models", "--on=local:", "--out=some where"], "flags go to the comparison"
-    assert compare[-3:] == ["--out=some where", "--budget", "20"]
+    assert bench == ["bench", "--on=local:", "--out=some where", "--", "models"], "flags go to the comparison"
+    assert compare[-6:] == ["--out=some where", "--budget", "20", "--", "old", "models"]
     assert run.outputs["report"] == "some where/gate.json"
     assert run.outputs["page"] == "some where/index.html"
     assert desk.summary == "gate.md of compare\nreport.md of bench\n"
@@ -135,7 +135,8 @@ def test_an_input_never_becomes_a_command(desk: Desk, name: str, hostile: str) -
     assert not list(desk.workspace.parent.rglob("pwned"))
     words = [word for call in desk.calls for word in call]
     if name == "extra-args":
-        assert desk.calls[1][-len(hostile.split()) :] == hostile.split()
+        flags = desk.calls[1][: desk.calls[1].index("--")]
+        assert flags[-len(hostile.split()) :] == hostile.split()
     elif name not in ("comment", "history"):
         assert any(word.endswith(hostile) for word in words)
 

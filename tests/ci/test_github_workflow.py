@@ -24,8 +24,8 @@ def test_a_pull_request_is_judged_against_its_base(desk: Desk) -> None:
     assert runs["gate"].code == 0, runs["gate"].log
     (call,) = desk.calls
     assert call == [
-        "bench", "compare", "base/models", "head/models", "--on=local:", "--gate=base/gate.toml",
-        "--out=edgekit-bench",
+        "bench", "compare", "--on=local:", "--gate=base/gate.toml", "--out=edgekit-bench",
+        "--", "base/models", "head/models",
     ]  # fmt: skip
     assert [given.get("ref") for given in desk.used["actions/checkout"]] == [None, "b" * 40]
     assert "edgekit says passed, see edgekit-bench/gate.json" in runs["gate"].log
@@ -46,9 +46,9 @@ def test_a_push_is_measured_and_remembered(desk: Desk) -> None:
     assert set(runs) == {"track"}
     assert runs["track"].code == 0, runs["track"].log
     (call,) = desk.calls
-    assert call[:2] == ["bench", "models"]
+    assert call[0] == "bench"
     assert "--history=history.sqlite" in call
-    assert call[-2:] == ["--threads", "1,2"]
+    assert call[-4:] == ["--threads", "1,2", "--", "models"]
     (cache,) = desk.used["actions/cache"]
     assert cache["path"] == "history.sqlite"
     assert cache["key"] == cache["restore-keys"] + "17"

@@ -53,7 +53,7 @@ def test_base_and_head_are_compared(desk: Desk) -> None:
     ended = run(desk, ".edgekit-compare", EDGEKIT_BASE="base/models", EDGEKIT_HEAD="models", EDGEKIT_GATE="gate.toml")
     assert ended.returncode == 0, ended.stderr
     assert desk.calls == [
-        ["bench", "compare", "base/models", "models", "--on=local:", "--gate=gate.toml", "--out=edgekit-bench"],
+        ["bench", "compare", "--on=local:", "--gate=gate.toml", "--out=edgekit-bench", "--", "base/models", "models"],
     ]  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_artifacts_are_measured_and_remembered(desk: Desk) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert desk.calls == [
-        ["bench", "a model.onnx", "b.tflite", "--on=local:", "--on=ssh://pi@pi", "--history=h.sqlite",
-         f"--revision={'c' * 40}", "--out=edgekit-bench", "--threads", "1,2"],
+        ["bench", "--on=local:", "--on=ssh://pi@pi", "--history=h.sqlite", f"--revision={'c' * 40}",
+         "--out=edgekit-bench", "--threads", "1,2", "--", "a model.onnx", "b.tflite"],
     ]  # fmt: skip
 
 
@@ -94,7 +94,8 @@ def test_a_variable_never_becomes_a_command(desk: Desk, name: str, hostile: str)
     own = {key: hostile for key in resolve({"extends": name})["variables"] if key != "EDGEKIT_PACKAGE"}
     assert run(desk, name, **own).returncode == 0
     assert not list(desk.workspace.parent.rglob("pwned"))
-    assert desk.calls[0][-len(hostile.split()) :] == hostile.split()
+    flags = desk.calls[0][: desk.calls[0].index("--")]
+    assert flags[-len(hostile.split()) :] == hostile.split()
 
 
 @pytest.mark.parametrize("name", [".edgekit-compare", ".edgekit-bench"])
