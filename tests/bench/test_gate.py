@@ -165,7 +165,7 @@ def test_reports_are_compared_by_what_does_not_scatter() -> None:
     assert same.passed
     more = compare_reports(counted(1e6), counted(1.006e6), names, GateRecipe())
     assert [one.measure for one in more.failed] == [Measure.INSTRUCTIONS]
-    own = GateRecipe(instructions_limits={"a": 0.01})
+    own = GateRecipe(instructions_limits={"a.onnx": 0.01})
     assert compare_reports(counted(1e6), counted(1.006e6), names, own).passed
 
 

@@ -119,7 +119,7 @@ def test_one_percent_more_work_costs_one_percent_more(device, nets):
 import sys
 sys.path.insert(0, 'agent.pyz')
 from edgekit.agent.counters import open_counter
-counter = open_counter('instructions')
+counter, check = open_counter('instructions')
 def cost(rounds):
     start = counter()
     for _ in range(rounds):
@@ -127,6 +127,7 @@ def cost(rounds):
     return counter() - start
 for rounds in (100000, 100000, 101000):
     print(min(cost(rounds) for _ in range(5)))
+check()
 """
     push_all(device, nets)
     once, again, more = (int(line) for line in run(device, (*device.python, "-c", program)))
