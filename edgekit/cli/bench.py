@@ -72,6 +72,21 @@ class BenchGroup(click.Group):
         return (None if command is run else name), command, rest
 
 
+class NamelessContext(click.Context):
+    """Of the benchmark itself, which goes by the group's name."""
+
+    @property
+    def command_path(self) -> str:
+        """Without the blank before a name that there is not."""
+        return super().command_path.rstrip()
+
+
+class NamelessCommand(click.Command):
+    """The benchmark itself."""
+
+    context_class = NamelessContext
+
+
 class ArtifactPath(click.Path):
     """A file; the shell also offers the verbs in its place."""
 
@@ -90,7 +105,7 @@ def bench() -> None:
     """Measure artifacts on devices; see `edgekit bench --help`."""
 
 
-@click.command("bench", epilog=EXAMPLES)
+@click.command("bench", cls=NamelessCommand, epilog=EXAMPLES)
 @click.argument("artifacts", nargs=-1, type=ArtifactPath(path_type=Path), metavar="ARTIFACT...")
 @device_options
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Samples per inference.")

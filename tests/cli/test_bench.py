@@ -111,7 +111,7 @@ def test_two_reports_are_compared(desk: Path) -> None:
 
 def test_help_names_the_verbs_and_each_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", "--help"]) == 0
-    assert "Usage: edgekit bench" in capsys.readouterr().out
+    assert "Usage: edgekit bench [OPTIONS] ARTIFACT..." in capsys.readouterr().out
     for verb in ("compare", "calibrate", "bundle", "emulator"):
         assert run(["bench", verb, "--help"]) == 0
         shown = capsys.readouterr().out
