@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 
 from edgekit.agent.events import RefusalError, first_line
 
@@ -47,7 +48,7 @@ class Tensor:
         self.zero_point = zero_point
 
 
-class Session:
+class Session(ABC):
     """One loaded file. `feed` puts a sample in place, `run` is one inference, `results` reads what came of it.
 
     Attributes:
@@ -62,13 +63,13 @@ class Session:
     load_ns: int
     run: Callable[[], object]
 
+    @abstractmethod
     def feed(self, arrays: Mapping[str, Any]) -> None:
         """Arrays by input name, in the model's axis order and the input's dtype."""
-        raise NotImplementedError
 
+    @abstractmethod
     def results(self) -> dict[str, Any]:
         """Arrays by output name, in the model's axis order, as stored."""
-        raise NotImplementedError
 
 
 def import_runtime(runtime: str) -> tuple[Any, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import struct
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit.agent import counters
 from edgekit.agent.counters import own_cost
+from edgekit.agent.events import RefusalError
 from edgekit.bench import jobs
 from edgekit.bench.agent_file import agent_bytes
 from edgekit.bench.artifacts import collect
@@ -250,3 +253,21 @@ def test_a_file_that_loads_and_does_not_run_leaves_the_others_too(place: Path) -
     assert code == 0
     assert [event["subject"] for event in only(events, "refused")] == [1]
     assert [event["subject"] for event in only(events, "first")] == [0]
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"), [((900, 5, 5), None), ((900, 9_000_000, 4_000_000), "4 of 9 ms"), ((0, 5, 5), "counted only")]
+)
+def test_a_counter_that_did_not_run_all_the_time_is_refused(
+    reading: tuple[int, int, int], words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others use the processor's counters too, and one of a core of another kind does not count what runs elsewhere."""
+    monkeypatch.setattr(counters, "_open_instructions", lambda: -1)
+    monkeypatch.setattr(counters.os, "read", lambda descriptor, size: struct.pack("<QQQ", *reading))
+    count, check = counters.open_counter(counters.INSTRUCTIONS)
+    assert count() == reading[0]
+    if words is None:
+        check()
+        return
+    with pytest.raises(RefusalError, match=words):
+        check()

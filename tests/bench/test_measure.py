@@ -91,6 +91,16 @@ class Forgetful(LocalDevice):
         return ("/data/local/tmp/edgekit.x",)
 
 
+class Swapping(LocalDevice):
+    """Sends other outputs than those that it told the digest of."""
+
+    def pull(self, name: str, to: Path) -> None:
+        super().pull(name, to)
+        with np.load(to) as archive:
+            arrays = {key: archive[key] + 1 for key in archive.files}
+        np.savez(to, **arrays)
+
+
 class Unreachable(LocalDevice):
     def __init__(self, uri: str) -> None:
         raise DeviceError("no answer", device=uri, hint="is it on?")
@@ -129,6 +139,7 @@ KINDS: Mapping[str, type[LocalDevice]] = {
     "adb:JUMPING": Jumping,
     "adb:EMULATED": Emulated,
     "adb:FORGETFUL": Forgetful,
+    "adb:SWAPPING": Swapping,
     "adb:OFF": Unreachable,
     "adb:LYING": Lying,
     "adb:LYING-OUTPUTS": Lying,
@@ -226,6 +237,12 @@ def test_what_is_left_on_a_device_is_said(artifacts: Path, replaced: list[LocalD
     report = bench([artifacts / "net.int8.tflite"], ["adb:FORGETFUL"], settings=QUICK)
     assert report.devices[0].left_behind == ("/data/local/tmp/edgekit.x",)
     assert any(finding.code == "left-on-device" for finding in report.findings)
+
+
+def test_outputs_are_held_against_the_digest_that_was_told(artifacts: Path, replaced: list[LocalDevice]) -> None:
+    report = bench([artifacts / "net.int8.tflite"], ["local:", "adb:SWAPPING"], settings=QUICK)
+    assert "not those whose digest it told" in report.devices[1].error
+    assert [output.device for output in report.outputs] == ["local:"]
 
 
 def test_one_device_that_is_off_does_not_stop_the_others(artifacts: Path, replaced: list[LocalDevice]) -> None:
