@@ -9,7 +9,7 @@ TFLITE_TRIED := .venv-tflite/.tried
 # Errors only.
 PIP_QUIET := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-.PHONY: help demo test test-devices device-tests test-inc lint types docs bench race install tflite-env inc-env clean
+.PHONY: help demo test test-devices device-tests test-interop interop-tests fuzz test-inc lint types docs bench race install tflite-env inc-env clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,18 @@ test-devices: $(INSTALLED)  ## Install sshd, adb, qemu and a browser (apt, as ro
 
 device-tests:
 	@echo $(DEVICE_TESTS)
+
+# Other people's programs, which read and write what edgekit signs, packs and publishes.
+INTEROP_TESTS := tests/interop tests/seal/test_pkcs11.py tests/node/test_arm64.py
+
+test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, stock model_signing and tuf-js, and test against them
+	tests/devices/install.sh
+	tests/interop/install.sh
+	OMP_NUM_THREADS=1 EDGEKIT_DEVICES=required EDGEKIT_INTEROP=required \
+		$(BIN)/python -m pytest -n $(WORKERS) $(INTEROP_TESTS) $(ARGS)
+
+interop-tests:
+	@echo $(INTEROP_TESTS)
 
 test-inc: .venv-inc/.installed  ## Run the tests of the neural-compressor backend, in an environment of its own
 	OMP_NUM_THREADS=1 EDGEKIT_INC=required .venv-inc/bin/python -m pytest -n 0 tests/backends $(ARGS)
@@ -82,5 +94,5 @@ inc-env: .venv-inc/.installed  ## Only make the third environment, with neural-c
 	touch $@
 
 clean:  ## Remove all environments and everything that was built
-	rm -rf .venv .venv-tflite .venv-inc build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-tflite .venv-inc .venv-interop .interop build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edgekit tests benchmarks models -name __pycache__ -type d -prune -exec rm -rf {} +

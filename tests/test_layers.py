@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[1] / "edgekit"
 FLOORS = (
     ("errors", "units", "digest", "version", "agent"),
     ("types",),
-    ("plugins", "runtime", "stages", "workspace", "portable"),
-    ("devices",),
-    ("load", "simplify", "shrink", "emit", "check", "report", "bench"),
+    ("plugins", "runtime", "stages", "workspace", "portable", "seal", "oci"),
+    ("devices", "transport"),
+    ("bundle", "channel"),
+    ("load", "simplify", "shrink", "emit", "check", "report", "bench", "pack", "publish", "node"),
     ("backends", "budget", "metadata", "targets"),
     ("ladder",),
     ("calibration", "request"),
@@ -32,7 +33,7 @@ PUSHED = ("agent",)
 """Runs on devices, by itself: it imports only itself, and runtimes inside its functions."""
 FREE = ("testing",)
 """May import anything; nothing but tests may import it."""
-LIGHT = {"click", "rich", "tomli_w", "numpy"}
+LIGHT = {"click", "rich", "tomli_w", "numpy", "cryptography", "httpx2", "rfc8785", "tuf", "securesystemslib"}
 """What the base installation has."""
 HEAVY = {
     "torch",
@@ -55,6 +56,9 @@ HEAVY = {
     "asyncssh",
     "ruptures",
     "scipy",
+    "cyclonedx",
+    "PyKCS11",
+    "asn1crypto",
 }
 
 

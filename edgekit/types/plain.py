@@ -17,8 +17,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from edgekit.errors import InputError
 
 T = TypeVar("T")
@@ -39,7 +37,7 @@ def to_plain(value: object) -> Any:
         return value.value
     if isinstance(value, Path):
         return value.name
-    if isinstance(value, np.generic):
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):  # `edgekit verify` does without numpy
         return to_plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -1,0 +1,1 @@
+"""OCI image layouts: the names, media types and JSON of a bundle as a container registry sees it."""

@@ -1,0 +1,1 @@
+"""Packing: from the folder that a compression leaves to a signed bundle."""

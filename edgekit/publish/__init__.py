@@ -1,0 +1,1 @@
+"""Publishing: the writer of channels."""

@@ -1,0 +1,1 @@
+"""Seals: keys, signatures, and the envelopes that carry them."""
