@@ -109,7 +109,11 @@ def compress(
             command=command,
             model=summarize(calibrated.quantized, loaded.origin, digest=loaded.digest),
             calibration=CalibrationSummary(
-                calibrated.source, calibrated.samples, calibrated.held_back.count, calibrated.lint
+                calibrated.source,
+                calibrated.samples,
+                calibrated.held_back.count,
+                calibrated.lint,
+                calibrated.digest,
             ),
             recipe=dataclasses.asdict(request.recipe),
             check=checked,

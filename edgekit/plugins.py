@@ -48,7 +48,7 @@ class Family(Generic[P]):
             InputError: No plug has that name.
             EdgekitError: The plug cannot be imported, or does not follow the protocol.
         """
-        added = self._added()
+        added = {} if name in self.builtin else self._added()  # to look through what is installed takes 9 ms
         if name not in self.builtin and name not in added:
             near = difflib.get_close_matches(name, self.names(), n=1)
             guess = f"did you mean '{near[0]}'? " if near else ""

@@ -33,7 +33,7 @@ PUSHED = ("agent",)
 """Runs on devices, by itself: it imports only itself, and runtimes inside its functions."""
 FREE = ("testing",)
 """May import anything; nothing but tests may import it."""
-LIGHT = {"click", "rich", "tomli_w", "numpy", "cryptography", "httpx2", "rfc8785", "tuf", "securesystemslib"}
+LIGHT = {"click", "rich", "tomli_w", "numpy", "cryptography", "httpcore2", "rfc8785", "tuf", "securesystemslib"}
 """What the base installation has."""
 HEAVY = {
     "torch",
@@ -58,7 +58,6 @@ HEAVY = {
     "scipy",
     "cyclonedx",
     "PyKCS11",
-    "asn1crypto",
 }
 
 

@@ -29,6 +29,7 @@ class Calibrated:
         draft: What it was decided from, so that targets which want another plan need no second calibration; None
             where there is no plan.
         evidence: What rungs looked at, for the same.
+        digest: sha256 over the user's samples, hex; "" without any.
     """
 
     quantized: QuantizedGraph
@@ -42,3 +43,4 @@ class Calibrated:
     rescaled: bool = False
     draft: Draft | None = None
     evidence: Evidence | None = None
+    digest: str = ""

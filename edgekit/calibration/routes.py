@@ -14,6 +14,7 @@ from edgekit.check.accuracy import Task
 from edgekit.errors import RecipeError
 from edgekit.ladder.ascent import Ascent, calibrate_base
 from edgekit.load.lint import lint
+from edgekit.load.sample_digest import DigestedSamples
 from edgekit.load.samples import split
 from edgekit.shrink.quantization.islands import refuse_unmatched
 from edgekit.shrink.quantization.weights import refuse_not_finite
@@ -78,8 +79,14 @@ class Calibration:
             return self._without_data()
         specs = tuple(self._graph.spec(name) for name in self._graph.inputs)
         with self.progress.stage("look at the data"):
-            odd = lint(data, specs, expectations=self.simplified.batchnorms, graph=self._graph)
-        return replace(self._from_data(data), lint=(*data.findings, *odd), preprocessing=data.preprocessing)
+            watched = DigestedSamples(data)
+            odd = lint(watched, specs, expectations=self.simplified.batchnorms, graph=self._graph)
+        return replace(
+            self._from_data(data),
+            lint=(*data.findings, *odd),
+            preprocessing=data.preprocessing,
+            digest=watched.digest,
+        )
 
     @property
     def _graph(self) -> Graph:

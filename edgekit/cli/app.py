@@ -25,6 +25,12 @@ VERBS: Mapping[str, str] = {
     "demo": "edgekit.cli.demo:demo",
     "inspect": "edgekit.cli.inspect:inspect",
     "bench": "edgekit.cli.bench:bench",
+    "keys": "edgekit.cli.keys:keys",
+    "pack": "edgekit.cli.pack:pack",
+    "verify": "edgekit.cli.verify:verify",
+    "publish": "edgekit.cli.publish:publish",
+    "channel": "edgekit.cli.channel:channel",
+    "node": "edgekit.cli.node:node",
     "operators": "edgekit.cli.operators:operators",
     "completion": "edgekit.cli.completion:completion",
 }
@@ -62,7 +68,9 @@ Exit codes:
   2    a flag, the model or the data cannot be used
   3    the model cannot be compressed, or a file not be written from it
   4    a written file does not say what it should, a measurement is invalid, or a gate fails
-  5    no space, the folder is not writable, or a device cannot be used
+  5    no space, the folder is not writable, or a device or node cannot be used
+  6    something is not what a trusted key says it should be; nothing was installed
+  7    bytes could not be moved
   130  interrupted
   143  terminated
 """

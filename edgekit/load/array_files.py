@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -201,7 +202,7 @@ def _described(file: IO[bytes], path: Path, *, where: str, size_bytes: int) -> A
             shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(head)
         else:
             raise _NotNumericError(f"{where}: .npy version {version} holds records, not numbers", hint=_NO_PICKLE)
-    except (ValueError, EOFError, SyntaxError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError, TypeError) as error:  # numpy parses it as Python
         if isinstance(error, CalibrationError):
             raise
         raise CalibrationError(f"{where} is not a readable .npy array: {error}", hint="write it again") from error

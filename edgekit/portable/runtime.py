@@ -58,6 +58,9 @@ UNUSED = (
     *(f"lib-dynload/{module}.*" for module in ("_crypt", "_uuid", "nis", "ossaudiodev")),
 )
 """Glob patterns within the standard library."""
+TLS_PACKAGES = ("libssl3",)
+TLS_MODULES = ("_hashlib", "_ssl")
+"""What programs need besides that speak https: OpenSSL, 6 MB, and the modules of UNUSED that want it."""
 LAUNCHER = """\
 #!/bin/sh
 # Starts the Python beside this file with the C library beside this file. POSIX sh, and no other program.
@@ -118,14 +121,22 @@ def build_runtime(arch: str, out: Path, *, packages: Sequence[str] = WHEELS, pro
     return out
 
 
-def runtime_key(architecture: Architecture, packages: Sequence[str]) -> str:
-    """Key of everything that a runtime is made of."""
-    chosen = (DEBIAN_PACKAGES, pin_installed(packages), UNUSED, LEFT_OUT)
+def runtime_key(architecture: Architecture, packages: Sequence[str], *, tls: bool = False) -> str:
+    """Key of everything that a runtime is made of; see `ensure_runtime`."""
+    chosen = (_debian_packages(tls), pin_installed(packages), _unused(tls), LEFT_OUT)
     return key_of(RECIPE, SUITE, architecture.name, *chosen, launcher_text(architecture), _compiler() != "")
 
 
-def ensure_runtime(architecture: Architecture, *, packages: Sequence[str] = WHEELS, progress: Progress) -> Path:
+def ensure_runtime(
+    architecture: Architecture, *, packages: Sequence[str] = WHEELS, tls: bool = False, progress: Progress
+) -> Path:
     """The unpacked runtime in the cache, built now if it is not there.
+
+    Args:
+        architecture: Of the machine that it is for.
+        packages: As for `build_runtime`.
+        tls: With OpenSSL, and the modules of Python that need it.
+        progress: Who watches.
 
     Raises:
         InputError: What should be a requirement is none.
@@ -134,29 +145,31 @@ def ensure_runtime(architecture: Architecture, *, packages: Sequence[str] = WHEE
     """
 
     def build(folder: Path) -> None:
-        _assemble(architecture, pin_installed(packages), folder / "runtime", progress)
+        _assemble(architecture, pin_installed(packages), folder / "runtime", tls=tls, progress=progress)
 
-    key = runtime_key(architecture, packages)
+    key = runtime_key(architecture, packages, tls=tls)
     return ensure_built(f"runtime-{architecture.name}", key, build) / "runtime"
 
 
-def _assemble(architecture: Architecture, requirements: Sequence[str], runtime: Path, progress: Progress) -> None:
+def _assemble(
+    architecture: Architecture, requirements: Sequence[str], runtime: Path, *, tls: bool, progress: Progress
+) -> None:
     library = runtime / "lib" / f"python{_version()}"
     with tempfile.TemporaryDirectory(dir=runtime.parent) as scratch:
         root = Path(scratch) / "root"
         with progress.stage(f"fetch Python for {architecture.name}"):
-            DebianArchive(SUITE, architecture.debian, Path(scratch) / "apt").unpack(DEBIAN_PACKAGES, root)
+            DebianArchive(SUITE, architecture.debian, Path(scratch) / "apt").unpack(_debian_packages(tls), root)
         with progress.stage(f"fetch wheels for {architecture.name}"):
             install_wheels(requirements, architecture, runtime / "lib/python3/dist-packages")
         shutil.copytree(root / "usr/lib" / library.name, library, symlinks=True)
-        remove_matches(library, UNUSED)
+        remove_matches(library, _unused(tls))
         _copy_libraries(root, runtime / "lib")
         for package in (root / "usr/share/doc").iterdir():
             if (package / "copyright").is_file():
                 _copy(package / "copyright", runtime / "licenses" / package.name)
         _copy(root / "usr/bin" / library.name, runtime / "bin" / library.name)
     with progress.stage("compile its modules"):
-        _compile(runtime / "lib")
+        compile_modules(runtime / "lib")
     (runtime / "python").write_text(launcher_text(architecture))
     (runtime / "python").chmod(0o755)
 
@@ -176,8 +189,8 @@ def _copy(file: Path, to: Path) -> None:
     to.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
 
 
-def _compile(library: Path) -> None:
-    """Bytecode that is taken as it is: a first import on a slow device would compile for seconds, under emulation too.
+def compile_modules(library: Path) -> None:
+    """Write bytecode that is taken as it is: a first import on a slow device would compile for seconds.
 
     Its format is that of one minor version; without such a Python here it is left out.
     """
@@ -189,6 +202,15 @@ def _compile(library: Path) -> None:
             environment={"PYTHONHASHSEED": "0", "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": ""},
             success=(0, 1),  # some wheels have files that no Python 3 takes
         )
+
+
+def _debian_packages(tls: bool) -> tuple[str, ...]:
+    return (*DEBIAN_PACKAGES, *TLS_PACKAGES) if tls else DEBIAN_PACKAGES
+
+
+def _unused(tls: bool) -> tuple[str, ...]:
+    needed = {f"lib-dynload/{module}.*" for module in TLS_MODULES} if tls else set()
+    return tuple(pattern for pattern in UNUSED if pattern not in needed)
 
 
 def _compiler() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Capabilities:
         cpu: Name of the processor, for people.
         ram_bytes: Physical memory, or the limit that a container sets.
         disk_bytes: Free on the file system of the node's folder.
-        runtimes: "onnxruntime", "litert" -> installed version; what is absent cannot be used.
+        runtimes: "onnxruntime", "litert", "tflite-runtime" -> installed version; what is absent cannot be used.
+            `tflite-runtime` is LiteRT's older build and counts its versions otherwise, so it stands for itself.
+        providers: Runtime -> the execution providers that its build and this machine's devices offer, "cpu" first.
     """
 
     os: str
@@ -27,3 +29,4 @@ class Capabilities:
     ram_bytes: int
     disk_bytes: int
     runtimes: Mapping[str, str]
+    providers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+"""What numpy.typing calls NDArray[Any]; a portable runtime comes without that module."""
 
 RANGES = {
     "int4": (-8, 7),

@@ -339,12 +339,15 @@ class CalibrationSummary:
         samples: How many were used for the scales.
         held_back: How many were kept for the check.
         lint: What is odd about the set.
+        digest: sha256 over all samples as the model is fed them, those held back too, hex; it does not depend on where
+            they lie. "" where no data was given.
     """
 
     source: str
     samples: int
     held_back: int
     lint: tuple[Finding, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 import rfc8785
@@ -77,6 +79,31 @@ def read_canonical(data: bytes, *, where: str, limit_bytes: int) -> Any:
     return value
 
 
+def object_with(
+    value: object, *, required: Collection[str], optional: Collection[str] = (), where: str
+) -> Mapping[str, Any]:
+    """A JSON object that has these keys, and no others.
+
+    Args:
+        value: What was read.
+        required: Keys that it has to have.
+        optional: Keys that it may have.
+        where: What it is, for messages.
+
+    Raises:
+        MalformedError: It is something else; says what.
+    """
+    if not isinstance(value, dict):
+        raise MalformedError(f"{where} is no JSON object")
+    for key in required:
+        if key not in value:
+            raise MalformedError(f"{where} lacks {key!r}")
+    for key in value:
+        if key not in required and key not in optional:
+            raise MalformedError(f"{where} has {key[:80]!r}, which has no place there")
+    return value
+
+
 def _dump(value: Any) -> bytes:
     try:
         return bytes(rfc8785.dumps(value))
@@ -105,8 +132,7 @@ def _object(where: str) -> Any:
     def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
             raise MalformedError(f"{where} has the key {twice[:80]!r} twice")
         return found
 

@@ -62,6 +62,8 @@ def test_pickles_are_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (header("(2, 4)", pad=20000) + b"\0" * 32, "not a readable"),
         (header("__import__('os').mkdir('unpickled')") + b"\0" * 32, "not a readable"),
         (header("(" * 3000 + ")" * 3000), "not a readable"),
+        (header("(2, 4)").replace(b"'descr'", b"'descr\x00"), "not a readable"),
+        (header("(2, 4)").replace(b"(2, 4), }", b"(2, 4),  "), "not a readable"),
         (header("(2, 4)", descr="|V4") + b"\0" * 32, "not numbers"),
         (b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + b" " * 100, "not a readable"),
         (b"\x93NUMPY\x09\x00" + b" " * 100, "version"),

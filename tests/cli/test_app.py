@@ -16,6 +16,14 @@ from edgekit.cli.app import INTERRUPTED, TERMINATED, VERBS, run
 from edgekit.cli.terminal import Terminal, output_options
 
 
+NEEDED: dict[str, dict[str, object]] = {
+    "NoVariantError": {"reasons": {}},
+    "LengthError": {"limit_bytes": 1},
+    "SourcesError": {"faults": {}},
+}
+"""What an error has to be told beside its message."""
+
+
 @click.command()
 @click.argument("name")
 @output_options
@@ -25,7 +33,7 @@ def fail(name: str) -> None:
         raise KeyboardInterrupt
     if name == "Bug":
         raise ZeroDivisionError("a bug")
-    raise getattr(errors, name)("what was asked, what was found", hint="what to do")
+    raise getattr(errors, name)("what was asked, what was found", hint="what to do", **NEEDED.get(name, {}))
 
 
 @pytest.fixture

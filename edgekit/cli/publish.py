@@ -1,0 +1,132 @@
+"""`edgekit publish BUNDLE --to CHANNEL`: make a bundle the current release of its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.cli.channel_signing import keep_request, next_steps, outcome
+from edgekit.cli.channel_values import channel_option, open_keys, opened_place, signing_options, trusted_root
+from edgekit.cli.passphrase import passphrase_option
+from edgekit.cli.terminal import Terminal, output_options
+from edgekit.units import size
+
+if TYPE_CHECKING:
+    from edgekit.publish.publishing import Published
+
+EXAMPLES = """\b
+Examples:
+  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --signer publisher.pub
+  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key
+  edgekit publish lite0.edgekit --to https://models.example.org/channel --key vision.key --online-key online.key
+  edgekit publish lite0.edgekit --to channel/ --key vision-1.key              (the others sign the request)
+  edgekit publish lite0.edgekit --to oci://localhost:5000/models/lite0        (a registry, without a channel)
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Publish a bundle in a channel or a registry.")
+@click.argument("bundle", type=click.Path(path_type=Path), metavar="BUNDLE")
+@channel_option
+@signing_options
+@click.option(
+    "--signer", "signers", multiple=True, metavar="PUBLIC",
+    help="Public key of whoever may sign this model, P-256.  [default: as before]  Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--oldest", type=click.IntRange(1), metavar="N", help="Lowest version that may run.  [default: as before]"
+)
+@passphrase_option()
+@output_options
+@click.pass_obj
+def publish(
+    terminal: Terminal,
+    /,
+    *,
+    bundle: Path,
+    place: str,
+    keys: tuple[str, ...],
+    online_keys: tuple[str, ...],
+    request_file: Path | None,
+    signers: tuple[str, ...],
+    oldest: int | None,
+    trust: Path | None,
+    passphrase_file: Path | None,
+) -> None:
+    """Verify a bundle, and make it the current release of its model in a channel.
+
+    The first publication of a model names who signs it (--signer); later ones are held against that. Bytes go out
+    first and metadata last, so that readers see the old release or the new one at every moment. Where the family needs
+    more signatures than there are keys here, the metadata becomes a signing request.
+
+    Without --key, an oci:// destination is taken for a plain registry: the bundle is pushed there under its version,
+    with its signatures as referrers.
+    """
+    if place.startswith("oci://") and not (keys or online_keys):
+        _push(terminal, bundle, place)
+        return
+    from edgekit.channel.client import utc_now
+    from edgekit.publish.publishing import PublishSettings
+    from edgekit.publish.publishing import publish as put
+    from edgekit.seal.opening import open_public
+
+    named = tuple(open_public(signer) for signer in signers)
+    signing, online = open_keys(keys, passphrase_file), open_keys(online_keys, passphrase_file)
+    with terminal.work() as progress, opened_place(place) as transport:
+        settings = PublishSettings(signing, online, named, oldest, trusted_root(transport, trust))
+        done = put(bundle, transport, settings, now=utc_now(), progress=progress)
+    request = None
+    if done.change and not done.written:
+        request = keep_request(done.change, request_file)
+    if terminal.json:
+        terminal.result(_document(done, request))
+    elif not terminal.quiet:
+        _show(done, request, place)
+
+
+def _push(terminal: Terminal, bundle: Path, place: str) -> None:
+    from edgekit.publish.registry import push_bundle
+
+    with terminal.work() as progress:
+        pushed = push_bundle(bundle, place, progress=progress)
+    if terminal.json:
+        terminal.result({"reference": pushed.reference, "digest": pushed.digest})
+    elif not terminal.quiet:
+        click.echo(f"pushed {pushed.reference}\n  {pushed.digest}")
+
+
+def _document(done: Published, request: Path | None) -> dict[str, object]:
+    verdict, notice = done.verdict, done.notice
+    return {
+        "name": verdict.name,
+        "version": notice.version,
+        "semver": notice.semver,
+        "oldest": notice.oldest,
+        "bundle_digest": verdict.bundle_digest,
+        "release_digest": verdict.release_digest,
+        "signers": [str(key) for key in notice.keys],
+        "uploaded": {
+            "blobs": done.uploaded.blobs,
+            "size_bytes": done.uploaded.size_bytes,
+            "present": done.uploaded.present,
+        },
+        "current": done.is_current,
+        **(outcome(done.change, done.written, done.told, request) if done.change else {"in_force": True}),
+    }
+
+
+def _show(done: Published, request: Path | None, place: str) -> None:
+    verdict, notice, uploaded = done.verdict, done.notice, done.uploaded
+    click.echo(f"{verdict.name} version {notice.version} ({notice.semver})  {verdict.release_digest}")
+    click.echo(f"  model signature by {' or '.join(str(key) for key in notice.keys)}: verified")
+    click.echo(f"  {uploaded.blobs} blobs written ({size(uploaded.size_bytes)}), {uploaded.present} were there")
+    for line in done.told:
+        click.echo(f"  {line}")
+    if done.change is None:
+        click.echo(f"nothing to do: it is current in {place} already")
+    elif done.written:
+        click.echo(f"current in {place}")
+    else:
+        for line in next_steps(done.change, request):
+            click.echo(line)

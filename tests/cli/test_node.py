@@ -1,0 +1,161 @@
+"""`edgekit node` with a real model on the real runtime; the channel is a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.cli.app import run
+from edgekit.emit.exporter import emit
+from edgekit.types.strict_json import read_strict
+from tests.agent.profiled import net
+from tests.bundle.building import Draft, describe_file
+from tests.node.real_bundle import content
+from tests.node.scene import MODEL, Publisher, flip
+from tests.node.variants import OUTPUTS, change_answers
+
+Edgekit = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    emit(net(side=16, channels=8), folder / "net.onnx", format="onnx-int8", metadata={})
+    return folder
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, model: Path) -> Publisher:
+    publisher = Publisher(tmp_path)
+    publisher.put(content(model, 1))
+    return publisher
+
+
+@pytest.fixture
+def edgekit(capsys: pytest.CaptureFixture[str]) -> Edgekit:
+    """Runs `edgekit node WORDS --json`: the document, after the exit code was held against `code`."""
+
+    def call(*words: object, code: int = 0) -> Any:
+        capsys.readouterr()
+        found = run(["node", *map(str, words), "--json"])
+        out = capsys.readouterr()
+        assert found == code, out.err
+        return read_strict(out.out.encode(), where="stdout", limit_bytes=10**6)
+
+    return call
+
+
+@pytest.fixture
+def node(tmp_path: Path, publisher: Publisher, edgekit: Edgekit) -> Path:
+    root = publisher.folder / "metadata" / "1.root.json"
+    told = edgekit(
+        "init", tmp_path / "node", "--channel", publisher.folder, "--trust", root, "--model", MODEL, "--no-passphrase"
+    )
+    assert told["did"].startswith("did:key:z6Mk")
+    return tmp_path / "node"
+
+
+def test_the_life_of_a_node(node: Path, publisher: Publisher, model: Path, edgekit: Edgekit, tmp_path: Path) -> None:
+    assert edgekit("update", node)["outcome"] == "installed"
+    assert edgekit("update", node)["outcome"] == "unchanged"
+
+    images = np.random.default_rng(0).random((3, 1, 3, 16, 16), np.float32)
+    np.save(tmp_path / "x.npy", images)
+    told = edgekit("infer", node, tmp_path / "x.npy", "--out", tmp_path / "y.npz")
+    with np.load(tmp_path / "y.npz") as answers:
+        assert {name: list(array.shape) for name, array in answers.items()} == told["outputs"]
+
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    (wrong / "net.onnx").write_bytes((model / "net.onnx").read_bytes())
+    bad = content(wrong, 2)
+    change_answers(wrong, lambda arrays: {name: array + 1 for name, array in arrays.items()})
+    files = tuple(
+        describe_file(bad.sources[file.path], file.path, file.role, file.media_type) for file in bad.manifest.files
+    )
+    publisher.put(Draft(replace(bad.manifest, files=files), bad.sources))
+    told = edgekit("update", node, code=5)
+    assert told["error"]["type"] == "SelfTestError"
+    assert edgekit("update", node)["outcome"] == "quarantined"
+    assert edgekit("update", node, "--retry", code=5)["error"]["type"] == "SelfTestError"
+
+    publisher.put(content(model, 3))
+    done = edgekit("run-once", node)
+    assert (done["running"]["version"], done["tested"]["runtime"], done["error"]) == (3, "onnxruntime", None)
+    found = edgekit("status", node, "--check")
+    assert [slot["deployed"]["version"] for slot in found["slots"]] == [1, 3]
+    assert found["last_receipt"]["event"] == "installed"
+    assert found["receipts"] == 4
+    assert found["faults"] == []
+    assert OUTPUTS in found["running"]["files"]
+
+
+def test_a_damaged_model_is_not_run(node: Path, edgekit: Edgekit, tmp_path: Path) -> None:
+    edgekit("update", node)
+    flip(node / "current" / "files" / "net.onnx")
+    np.save(tmp_path / "x.npy", np.zeros((1, 1, 3, 16, 16), np.float32))
+    told = edgekit("infer", node, tmp_path / "x.npy", "--out", tmp_path / "y.npz", code=5)
+    assert told["error"]["type"] == "NodeStateError"
+    assert not (tmp_path / "y.npz").exists()
+    assert edgekit("run-once", node)["updated"]["outcome"] == "installed"
+    edgekit("infer", node, tmp_path / "x.npy", "--out", tmp_path / "y.npz")
+
+
+def test_a_round_whose_update_fails_ends_with_its_code(node: Path, publisher: Publisher, edgekit: Edgekit) -> None:
+    edgekit("update", node)
+    publisher.folder.rename(publisher.folder.with_name("gone"))
+    done = edgekit("run-once", node, code=7)
+    assert done["running"]["version"] == 1
+    assert done["error"]["exit_code"] == 7
+
+
+def test_what_people_read(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["node", "update", str(node)]) == 0
+    assert run(["node", "run-once", str(node)]) == 0
+    assert run(["node", "status", str(node)]) == 0
+    out = capsys.readouterr()
+    for text in (
+        "is installed, and runs",
+        "is current",
+        "is well: onnxruntime",
+        "did:key:z6Mk",
+        "1 is the oldest",
+        "slot b",
+    ):
+        assert text in out.out
+    assert "fetching net.onnx" in out.err
+
+
+def test_a_passphrase_from_a_file(tmp_path: Path, publisher: Publisher, edgekit: Edgekit) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    root = publisher.folder / "metadata" / "1.root.json"
+    words = ("--channel", publisher.folder, "--trust", root, "--model", MODEL)
+    told = edgekit("init", tmp_path / "n", *words, "--passphrase-file", secret, "--no-passphrase", code=2)
+    assert told["error"]["type"] == "RecipeError"
+    edgekit("init", tmp_path / "n", *words, "--passphrase-file", secret)
+    assert b"ENCRYPTED" in (tmp_path / "n" / "identity.key").read_bytes()
+    assert edgekit("update", tmp_path / "n", code=2)["error"]["type"] == "KeyFileError"
+    edgekit("update", tmp_path / "n", "--passphrase-file", secret)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["update", "absent"], 2),
+        (["status", "absent"], 2),
+        (["init", "n", "--channel", "c", "--trust", "absent.json", "--model", MODEL, "--no-passphrase"], 2),
+    ],
+    ids=["update", "status", "init"],
+)
+def test_refusals(
+    words: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgekit: Edgekit
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert edgekit(*words, code=code)["error"]["exit_code"] == code

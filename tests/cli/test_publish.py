@@ -1,0 +1,102 @@
+"""`edgekit publish`: what it says, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.publish import registry
+from tests.cli.channel_desk import INIT, PUBLISH, Desk, make_desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Desk:
+    monkeypatch.chdir(tmp_path)
+    made = make_desk(tmp_path, capsys)
+    made.run(INIT)
+    return made
+
+
+def test_publishes(desk: Desk) -> None:
+    told = desk.run(f"publish {desk.bundle(1)} {PUBLISH} --signer publisher.pub")
+    assert "vision/lite0 version 1 (1.0.0)" in told
+    assert f"model signature by {desk.publisher.public}: verified" in told
+    assert f"{desk.keys['vision-1'].public} signed vision" in told
+    assert "current in channel" in told
+    assert "nothing to do" in desk.run(f"publish {desk.bundle(1)} {PUBLISH}")
+
+
+def test_as_data(desk: Desk) -> None:
+    found = desk.data(f"publish {desk.bundle(2)} {PUBLISH} --signer publisher.pub --oldest 2")
+    assert (found["name"], found["version"], found["semver"], found["oldest"]) == ("vision/lite0", 2, "2.0.0", 2)
+    assert found["current"] is found["in_force"] is True
+    assert found["signers"] == [str(desk.publisher.public)]
+    assert found["written"] == ["metadata/2.vision.json", "metadata/2.snapshot.json", "metadata/timestamp.json"]
+    assert found["missing"] == []
+    assert found["uploaded"]["present"] == 0
+    assert Path(f"channel/targets/vision/{found['release_digest'][7:]}.lite0.json").is_file()
+    again = desk.data(f"publish {desk.bundle(2)} {PUBLISH}")
+    assert again["current"] is True
+    assert again["uploaded"]["blobs"] == 0
+
+
+def test_what_lacks_signatures_becomes_a_request(desk: Desk) -> None:
+    some = "--to channel --key vision-1.key --online-key online.key"
+    told = desk.run(f"publish {desk.bundle(1)} {some} --signer publisher.pub")
+    assert f"1 more of {desk.keys['vision-2'].public}" in told
+    assert "edgekit channel sign vision-2.request.json --key KEY" in told
+    found = desk.data(f"publish {desk.bundle(1)} {some} --signer publisher.pub --request other.json")
+    assert (found["current"], found["request"]) == (False, "other.json")
+    assert found["missing"][0]["keys"] == [str(desk.keys["vision-2"].public)]
+    desk.run("channel sign other.json --key vision-2.key")
+    desk.run("channel apply other.json --to channel --online-key online.key")
+    assert desk.data("channel status channel")["models"][0]["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        ("publish bundle-1/net.edgekit --to channel --key vision-1.key", 2, "--signer publisher.pub"),
+        ("publish nothing --to channel --key vision-1.key", 2, "there is no bundle nothing"),
+        ("publish bundle-1/net.edgekit --to nothing --key vision-1.key", 2, "there is no channel at nothing"),
+        ("publish bundle-1/net.edgekit --to channel --key nothing.key", 2, "there is no private key nothing.key"),
+        ("publish bundle-1/net.edgekit --to channel --key spare.key --signer publisher.pub", 2, "may sign none of"),
+        ("publish bundle-1/net.edgekit --to channel --signer publisher.pub --trust nothing", 2, "cannot be read"),
+        ("publish bundle-1/net.edgekit --to channel --signer publisher.pub --trust publisher.pub", 6, "no strict JSON"),
+        ("publish bundle-1/net.edgekit --to channel --signer publisher.pub --oldest 2", 2, "--oldest 2 does not fit"),
+        ("publish bundle-1/net.edgekit --to channel --signer root-1.pub", 2, "P-256"),
+    ],
+)  # fmt: skip
+def test_what_it_refuses(desk: Desk, line: str, code: int, message: str) -> None:
+    desk.bundle(1)
+    assert message in desk.run(line, code=code)
+
+
+def test_a_bundle_that_was_altered(desk: Desk) -> None:
+    path = desk.folder / desk.bundle(1)
+    largest = max((path / "blobs" / "sha256").iterdir(), key=lambda blob: blob.stat().st_size)
+    largest.write_bytes(bytes(largest.stat().st_size))
+    assert "error:" in desk.run(f"publish {desk.bundle(1)} {PUBLISH} --signer publisher.pub", code=6)
+    assert not (desk.folder / "channel" / "blobs").exists()
+
+
+def test_a_registry_without_a_channel(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry itself is in tests/interop; here, that it is chosen."""
+    pushed = []
+
+    def push(bundle: Path, url: str, *, progress: object) -> registry.Pushed:
+        pushed.append((str(bundle), url))
+        return registry.Pushed(f"{url}:1.0.0", "sha256:ab")
+
+    monkeypatch.setattr(registry, "push_bundle", push)
+    found = desk.data(f"publish {desk.bundle(1)} --to oci://localhost:1/lab/net")
+    assert found == {"reference": "oci://localhost:1/lab/net:1.0.0", "digest": "sha256:ab"}
+    assert "pushed oci://localhost:1/lab/net:1.0.0" in desk.run(
+        f"publish {desk.bundle(1)} --to oci://localhost:1/lab/net"
+    )
+    assert pushed == [(desk.bundle(1), "oci://localhost:1/lab/net")] * 2
+
+
+def test_help_has_examples(desk: Desk) -> None:
+    assert "edgekit publish lite0.edgekit --to channel/" in desk.run("publish --help")

@@ -1,0 +1,45 @@
+"""Kind: one kind of input from outside, how it is mutated, and what holds of a mutant that is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LawError(Exception):
+    """A mutant was accepted that should not have been, or says something else afterwards."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """One kind of case.
+
+    Attributes:
+        name: For the table and the command line.
+        law: What a mutant that is accepted is held to.
+        draw: Makes a mutant, always the same of the same random numbers.
+        judge: Hands it to the functions that read such input, in an empty folder; raises EdgekitError where it is
+            refused, LawError where it is accepted against the law.
+        share: How many of ten thousand cases are of it.
+    """
+
+    name: str
+    law: str
+    draw: Callable[[Random], T]
+    judge: Callable[[T, Path], None]
+    share: int
+
+
+def hold(holds: bool, what: str) -> None:
+    """A law.
+
+    Raises:
+        LawError: It does not hold.
+    """
+    if not holds:
+        raise LawError(what)

@@ -1,0 +1,69 @@
+"""Independent programs that these tests need: skipped by name where they are missing, demanded in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OWN = ROOT / ".interop"
+"""What `install.sh` unpacks instead of installing it."""
+INSTALL = "tests/interop/install.sh"
+
+
+def lack(what: str, how: str = INSTALL) -> NoReturn:
+    """Skip, or fail where EDGEKIT_INTEROP=required: `make test-interop` and CI have everything.
+
+    Args:
+        what: What is missing.
+        how: How to get it.
+    """
+    if os.environ.get("EDGEKIT_INTEROP") == "required":
+        pytest.fail(f"needs {what}, and EDGEKIT_INTEROP=required: {how}")
+    pytest.skip(f"needs {what}: {how}")
+
+
+def program(name: str) -> Path:
+    """Full path of a program: "docker-registry", "skopeo", "softhsm2-util", "pkcs11-tool", "node"."""
+    unpacked = OWN / "registry" / "usr" / "bin" / name
+    if unpacked.is_file():
+        return unpacked
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    return Path(found) if found else lack(name)
+
+
+def stock_python() -> Path:
+    """Interpreter of the environment that has model-signing and oras, and nothing of edgekit."""
+    found = ROOT / ".venv-interop" / "bin" / "python"
+    return found if found.is_file() else lack("the environment .venv-interop")
+
+
+def stock_program(name: str) -> Path:
+    """A program of that environment: "model_signing"."""
+    found = stock_python().parent / name
+    return found if found.is_file() else lack(name)
+
+
+def node_modules() -> Path:
+    """Folder with the npm package tuf-js, to name in NODE_PATH."""
+    found = OWN / "node" / "node_modules"
+    return found if (found / "tuf-js").is_dir() else lack("the npm package tuf-js")
+
+
+def softhsm_library() -> Path:
+    """The PKCS#11 library of softhsm2."""
+    places = sorted(Path("/usr/lib").glob("**/softhsm/libsofthsm2.so"))
+    return places[0] if places else lack("softhsm2")
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
