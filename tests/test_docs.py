@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.interop.parts import stock_program
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -196,6 +199,47 @@ def test_the_readme_and_the_page_of_files_work(desk: Path, capsys: pytest.Captur
             enter(line)
     assert (desk / "artifacts" / "recipe.toml").exists()
     assert "[0.0]" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's section on bundles and channels was typed from top to bottom."""
+    folder = tmp_path_factory.mktemp("hand-out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("EDGEKIT_PASSPHRASE", "of the reader's own")
+        for line in section(ROOT / "README.md", "Hand it out"):
+            if line.startswith("edgekit "):
+                enter(line)
+    return folder
+
+
+def section(page: Path, heading: str) -> list[str]:
+    """The command lines below one heading."""
+    text = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [
+        line[2:]
+        for block in BLOCK.findall(text)
+        if block[0] == "console"
+        for line in block[1].splitlines()
+        if line.startswith("$ ")
+    ]
+
+
+def test_the_readme_takes_a_demo_to_a_node(handed_out: Path) -> None:
+    status = (handed_out / "stdout.txt").read_text()
+    assert "demo/resnet8" in status
+    assert re.search(r"^runs +1\.0\.0 \(version 1, ", status, re.MULTILINE), status
+
+
+def test_the_stock_tool_accepts_what_the_readme_packed(handed_out: Path) -> None:
+    line = next(line for line in section(ROOT / "README.md", "Hand it out") if line.startswith("model_signing "))
+    stock, *words = shlex.split(line)
+    subprocess.run([stock_program(stock), *words], cwd=handed_out, check=True)
+
+
+def test_the_page_on_packing_works_from_top_to_bottom(desk: Path) -> None:
+    assert perform(ROOT / "docs" / "pack.md", desk) >= 5
 
 
 def test_every_command_named_anywhere_exists() -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgekit import digest
+from edgekit.channel.authority import Authority, read_authority
 from edgekit.channel.mirror import Answer, ask_mirror, check_root, read_signed
 from edgekit.channel.names import ReleaseNotice, check_model, target_file
 from edgekit.channel.trust import TrustFolder
@@ -53,6 +54,7 @@ class Followed:
         notice: Version, revocation floor and signers.
         versions: Role -> version of its metadata.
         expires: When the first of them expires.
+        authority: Whose keys say so.
         faults: URL of a mirror -> what was wrong with it.
     """
 
@@ -62,6 +64,7 @@ class Followed:
     notice: ReleaseNotice
     versions: Mapping[str, int]
     expires: datetime
+    authority: Authority
     faults: Mapping[str, str]
 
 
@@ -104,7 +107,7 @@ def follow(
     known = _known(trust, root)
     answers = _ask_all(mirrors, lambda mirror: ask_mirror(mirror, target, known, now), known)
     newest = max(answers, key=lambda answer: answer.root_version)
-    faults = {answer.mirror.url: str(answer.fault) for answer in answers if answer.fault}
+    faults = {answer.mirror.url: _told(answer.fault, answer.mirror) for answer in answers if answer.fault}
     good = [answer for answer in answers if not answer.fault and answer.root_version == newest.root_version]
     if not good:
         trust.write_metadata({"root.json": newest.files["root.json"]})  # a key that was revoked stays so
@@ -200,6 +203,11 @@ def _stale(answers: Sequence[Answer], best: Answer) -> dict[str, str]:
     return found
 
 
+def _told(fault: EdgekitError, mirror: Transport) -> str:
+    """A mirror's fault without its URL, which stands beside it wherever faults are shown."""
+    return str(fault).removeprefix(f"{mirror.url}: ")
+
+
 def _most_telling(answers: Sequence[Answer]) -> EdgekitError:
     """The one error to raise when no mirror can be used: what cannot be trusted says more than what is not there."""
     faults = [answer.fault for answer in answers if answer.fault]
@@ -207,7 +215,7 @@ def _most_telling(answers: Sequence[Answer]) -> EdgekitError:
         return faults[0]
     broken = next((fault for fault in faults if isinstance(fault, TrustError)), None)
     if broken is None:
-        told = {answer.mirror.url: str(answer.fault) for answer in answers}
+        told = {answer.mirror.url: _told(answer.fault, answer.mirror) for answer in answers if answer.fault}
         return SourcesError("no mirror of the channel can be read", faults=told, hint="is the network there?")
     others = "".join(f"\n  {fault}" for fault in faults if fault is not broken)
     return type(broken)(f"no mirror of the channel can be trusted:\n  {broken}{others}", hint=broken.hint)
@@ -241,7 +249,7 @@ def _fetch_index(target: str, best: Answer, answers: Sequence[Answer], faults: d
         try:
             return _read_index(answer.mirror, target, best.info)
         except (TrustError, TransportError) as error:
-            faults[answer.mirror.url] = str(error)
+            faults[answer.mirror.url] = _told(error, answer.mirror)
             found.append(error)
     lie = next((error for error in found if isinstance(error, DigestError)), None)
     raise lie or found[0]
@@ -273,5 +281,6 @@ def _followed(target: str, best: Answer, index: bytes, notice: ReleaseNotice, fa
         notice,
         {role: each.version for role, each in signed.items()},
         min(each.expires for each in signed.values()),
+        read_authority(target.partition("/")[0], best.files),
         faults,
     )

@@ -10,13 +10,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 from edgekit.cli.terminal import Terminal
+from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import EdgekitError
 from edgekit.version import __version__
 
@@ -44,23 +44,6 @@ class Terminated(SystemExit):
     """SIGTERM arrived; unwinds like an exception, so that unfinished files are removed."""
 
 
-class Verbs(click.Group):
-    """A group whose commands are imported by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in the order of the help."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb, or None when there is no such verb."""
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name].partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-
 EXIT_CODES = """\b
 Exit codes:
   0    done
@@ -77,7 +60,10 @@ Exit codes:
 
 
 @click.group(
-    cls=Verbs, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=VerbGroup,
+    verbs=VERBS,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="edgekit")
 def edgekit() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from click.shell_completion import CompletionItem
 from edgekit.cli.bench_values import PROVIDERS, device_options
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.cli.values import NameList
+from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import CheckError
 from edgekit.types.bench import BenchReport, BenchSettings
 
@@ -40,23 +40,12 @@ Verbs below it (edgekit bench VERB --help):
 """
 
 
-class BenchGroup(click.Group):
+class BenchGroup(VerbGroup):
     """A group whose command line without one of its verbs is the benchmark itself."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in the order of the help."""
-        return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb; "run" is the benchmark, which nobody has to name."""
-        if cmd_name == "run":
-            return run
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name].partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
+        return run if cmd_name == "run" else super().get_command(ctx, cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put "run" before what does not begin with a verb."""
@@ -100,7 +89,7 @@ class ArtifactPath(click.Path):
         return [*(CompletionItem(verb) for verb in verbs), *super().shell_complete(ctx, param, incomplete)]
 
 
-@click.group(cls=BenchGroup, short_help="Measure files on the devices that they are for, and compare.")
+@click.group(cls=BenchGroup, verbs=VERBS, short_help="Measure files on the devices that they are for, and compare.")
 def bench() -> None:
     """Measure artifacts on devices; see `edgekit bench --help`."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from edgekit.cli.channel_values import FILE
 from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import ExpiredError
 
 if TYPE_CHECKING:
@@ -36,29 +36,15 @@ Examples:
   edgekit channel refresh --to channel/ --online-key online.key         (daily, by a timer)
   edgekit channel revoke vision/lite0 --below 7 --to channel/ --key vision.key --online-key online.key
   edgekit channel rotate --role online --remove online.pub --add online-2.pub --to channel/ --key root-1.key
-  edgekit channel sign root-2.request.json --key root-3.key             (on another machine)
+  edgekit channel sign root-2.request.json --key root-3.key --trust 1.root.json      (on another machine)
   edgekit channel apply root-2.request.json --to channel/ --online-key online-2.key
+  edgekit channel prune channel/ --dry-run
 """
 
 
-class ChannelGroup(click.Group):
-    """A group whose verbs are imported by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in the order of the help."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb, or None when there is no such verb."""
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name].partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=ChannelGroup, epilog=EXAMPLES, short_help="Make a channel, see its state, change who may sign.")
+@click.group(
+    cls=VerbGroup, verbs=VERBS, epilog=EXAMPLES, short_help="Make a channel, see its state, change who may sign."
+)
 def channel() -> None:
     """Make and keep a channel: static files that tell nodes which release is current, and whose signature counts.
 

@@ -14,6 +14,7 @@ import click
 from edgekit.cli.channel_values import FILE, channel_option, open_keys, opened_channel, opened_place, trust_option
 from edgekit.cli.passphrase import passphrase_option
 from edgekit.cli.terminal import Terminal, output_options
+from edgekit.errors import InputError, TrustError
 
 if TYPE_CHECKING:
     from edgekit.publish.change import Change, Need
@@ -131,10 +132,18 @@ def conclude(
 
 
 def keep_request(change: Change, request_file: Path | None) -> Path:
-    """Write a change as a request; returns where."""
+    """Write a change as a request; returns where.
+
+    Raises:
+        InputError: There is one already, which others may have signed.
+    """
     from edgekit.publish.request import file_name, save_request
 
     path = request_file or Path(file_name(change))
+    if path.exists():
+        raise InputError(
+            f"{path} is there already", hint="have it signed and apply it, or remove it; --request FILE names another"
+        )
     save_request(change, path)
     return path
 
@@ -146,7 +155,11 @@ def kept_request(change: Change, request_file: Path | None) -> Iterator[None]:
         yield
         return
     path = keep_request(change, request_file)
-    yield
+    try:
+        yield
+    except (InputError, TrustError):  # nothing was written yet
+        path.unlink(missing_ok=True)
+        raise
     path.unlink(missing_ok=True)
 
 

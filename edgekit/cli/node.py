@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import click
 
 from edgekit.cli.passphrase import passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, needing, output_options
-from edgekit.errors import InputError, RecipeError
+from edgekit.errors import InputError, NodeStateError, RecipeError
 from edgekit.types.plain import to_plain
 from edgekit.types.progress import Silent
 
@@ -89,7 +90,7 @@ def init(
         terminal.result({"did": did, "folder": str(folder), "model": model, "channels": list(channels)})
         return
     click.echo(f"{did} follows {model}")
-    click.echo(f"next: edgekit node update {folder}")
+    click.echo(f"next: edgekit node update {shlex.quote(str(folder))}")
 
 
 @node.command(short_help="Install what the channel calls current.")
@@ -184,6 +185,8 @@ def infer(terminal: Terminal, /, *, folder: Path, inputs: Path, out: Path, threa
         from edgekit.node.infer import infer as run_model
         from edgekit.node.infer import read_inputs, write_outputs
     answers = run_model(slot.files, variant, read_inputs(inputs, variant), threads=threads)
+    if not slot.is_still_there():  # what was hashed is then not what was run
+        raise NodeStateError("the model was replaced by an update while it ran", hint="run it again")
     write_outputs(out, answers)
     shapes = {name: list(array.shape) for name, array in answers.items()}
     if terminal.json:

@@ -10,6 +10,7 @@ import click
 
 from edgekit.cli.passphrase import key_option, passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, needing, output_options
+from edgekit.errors import RecipeError
 from edgekit.types.bench import BenchReport
 from edgekit.types.plain import to_plain
 from edgekit.units import size
@@ -72,6 +73,8 @@ def pack(
     from edgekit.seal.opening import open_key
 
     place = out or Path(f"{options['name'].rpartition('/')[2]}.edgekit")
+    if place.name in ("", ".."):
+        raise RecipeError(f"-o {place} names no new folder or file", hint="for example -o net.edgekit")
     is_tar = options["tar"] or place.suffix == ".tar"
     settings = PackSettings(
         name=options["name"],

@@ -55,9 +55,9 @@ class Terminal:
 
     def show_error(self, error: EdgekitError) -> None:
         """The message and its hint; as JSON on stdout too when that was asked for and no result stands there yet."""
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {error}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {_visible(str(error))}", err=True)
         if error.hint:
-            click.echo(f"{click.style('hint:', bold=True)} {error.hint}", err=True)
+            click.echo(f"{click.style('hint:', bold=True)} {_visible(error.hint)}", err=True)
         if self.json and not self.told:
             name = type(error).__name__
             self.result(
@@ -114,6 +114,15 @@ def output_options(command: F) -> F:
     ):
         command = add(command)
     return command
+
+
+def _visible(text: str) -> str:
+    """A message as it may be shown: it may quote a server, so what would paint on the screen becomes an escape."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else _escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
 
 
 def _console(stream: Any) -> Console:

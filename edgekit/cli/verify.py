@@ -105,7 +105,7 @@ def verify(
         extracted = _extract(path, verdict, folder, variant) if folder else []
     if terminal.json:
         terminal.result(_document(verdict, followed, extracted))
-    else:
+    elif not terminal.quiet:
         _tell(verdict, followed, extracted)
 
 

@@ -43,7 +43,7 @@ def choose(manifest: Manifest, capabilities: Capabilities, *, installed_bytes: i
         f"{manifest.name} {manifest.semver} has no variant for this machine"
         f" ({capabilities.os}/{capabilities.arch}, {capabilities.cpu or 'unknown processor'}):",
         reasons=reasons,
-        hint=_hint(installable),
+        hint=_hint(manifest, capabilities, installable),
     )
 
 
@@ -83,9 +83,16 @@ def _runtime_misfits(need: RuntimeNeed, machine: Capabilities) -> Iterator[str]:
         yield f"needs {name} with {need.provider}, here it has {', '.join(offered or ('cpu',))}"
 
 
-def _hint(installable: Sequence[RuntimeNeed]) -> str:
-    """What to install where only a runtime is in the way."""
+def _hint(manifest: Manifest, machine: Capabilities, installable: Sequence[RuntimeNeed]) -> str:
+    """What to do where only a runtime, or room on the disk, is in the way."""
     for need in installable:
         if need.provider == "cpu":
             return f"install its runtime: pip install '{_PACKAGES.get(need.name, need.name)}>={need.minimum}'"
+    short = [
+        variant.requires.flash_bytes
+        for variant in manifest.variants
+        if not any(_hardware_misfits(variant.requires, machine, variant.requires.flash_bytes))
+    ]
+    if short:
+        return f"free some space: {size(min(short))} are needed"
     return "ask its publisher for a variant of this kind; edgekit node status shows what this machine has"

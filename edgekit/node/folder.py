@@ -103,7 +103,8 @@ def locked(folder: NodeFolder) -> Iterator[None]:
     """
     place = folder.path / "lock"
     try:
-        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        # Whoever may open it may hold it: that is the node's user alone, also where others may read the folder.
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageError(
             f"cannot write {place}: {error.strerror}", hint="run as the user whom the folder belongs to"

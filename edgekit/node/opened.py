@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from edgekit.channel.client import Followed
-from edgekit.errors import KeyFileError, MalformedError, NodeStateError, RollbackError, TrustError
+from edgekit.errors import KeyFileError, MalformedError, NodeStateError, TrustError
 from edgekit.node.folder import NodeFolder, find_node, locked
 from edgekit.node.identity import load_identity, read_did
 from edgekit.node.quarantine import Quarantined, fingerprint, read_quarantined, save_quarantined
 from edgekit.node.receipts import SERVING, ReceiptBook
 from edgekit.node.settings import NodeSettings, read_settings
 from edgekit.node.slots import Slot, read_slots
-from edgekit.node.state import NodeState, Offer, read_state, save_state
+from edgekit.node.state import NodeState, learned, read_state, save_state
 from edgekit.node.world import World
 from edgekit.seal.keys import PrivateKey, PublicKey
 from edgekit.types.capabilities import Capabilities
@@ -104,21 +104,7 @@ class Node:
             RollbackError: Its version is lower than one that it offered before.
             StorageError: The system refuses.
         """
-        notice = followed.notice
-        if notice.version < self.state.newest:
-            raise RollbackError(
-                f"the channel offers {followed.target} version {notice.version}, after version {self.state.newest}",
-                hint="its publisher has to publish it under a higher version",
-            )
-        self.state = replace(
-            self.state,
-            oldest=max(self.state.oldest, notice.oldest),
-            newest=notice.version,
-            offer=Offer(notice.version, notice.semver, followed.release_digest),
-            versions=dict(followed.versions),
-            expires=followed.expires.isoformat(),
-            checked=self.now(),
-        )
+        self.state = learned(self.state, followed, checked=self.now())
         save_state(self.world.disk, self.folder.state, self.state)
 
     def objection(self, slot: Slot) -> str:
@@ -128,6 +114,8 @@ class Node:
             return f"it holds {record.target}, and the node is for {self.settings.model}"
         if record.deployed.version < self.state.oldest:
             return f"version {record.deployed.version} is revoked: {self.state.oldest} is the oldest that may run"
+        if record.deployed.version > self.state.newest:
+            return f"version {record.deployed.version} was offered by keys that the channel has replaced"
         held = self.quarantined(record.deployed.release)
         if held and record.deployed.variant in held.variants:
             return f"it failed its self-test on this machine: {held.variants[record.deployed.variant]}"
@@ -136,7 +124,7 @@ class Node:
     def quarantined(self, release: str) -> Quarantined | None:
         """What is held against a release on this very machine and with these runtimes."""
         found = read_quarantined(self.folder, release)
-        return found if found and found.machine == fingerprint(self.machine) else None
+        return found if found and found.holds(self.machine, self.world.clock()) else None
 
     def refuse(self, deployed: Deployed, error: Exception) -> None:
         """Sign that a variant failed here, and do not try it again.

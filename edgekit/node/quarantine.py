@@ -1,13 +1,15 @@
 """Quarantine: releases that failed their self-test here, and are not tried again until something changes.
 
 A failure holds for a release, and for this machine with its runtimes: another release, another version of a runtime
-or of edgekit, and it is tried anew. `edgekit node update --retry` forgets it.
+or of edgekit, and it is tried anew. It holds for a day, since it may have been the hour's: memory that something else
+had, a machine too busy. `edgekit node update --retry` forgets it at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from edgekit import digest
 from edgekit.errors import MalformedError
@@ -19,6 +21,7 @@ from edgekit.types.strict_json import canonical
 from edgekit.version import __version__
 
 SCHEMA = "edgekit.quarantine/1"
+TERM = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ class Quarantined:
     variants: Mapping[str, str] = field(default_factory=dict)
     exhausted: bool = False
     schema: str = SCHEMA
+
+    def holds(self, machine: Capabilities, now: datetime) -> bool:
+        """Whether the release is still not to be tried.
+
+        Args:
+            machine: This one.
+            now: The time, aware of its zone.
+        """
+        try:
+            is_over = now >= datetime.fromisoformat(self.since) + TERM
+        except (ValueError, TypeError, OverflowError):
+            is_over = True
+        return self.machine == fingerprint(machine) and not is_over
 
 
 def fingerprint(machine: Capabilities) -> str:

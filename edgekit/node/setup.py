@@ -76,5 +76,6 @@ def check_root(data: bytes) -> None:
 
 
 def _absolute(url: str) -> str:
-    """A path as it is from anywhere; a URL as it is."""
-    return url if ":" in url.split("/")[0] else str(Path(url).absolute())
+    """A path, with "file:" before it or not, as it is from anywhere; a URL as it is."""
+    path = url.removeprefix("file:")
+    return url if path.startswith("//") or ":" in path.split("/")[0] else str(Path(path).absolute())

@@ -19,6 +19,7 @@ from edgekit import digest
 from edgekit.bundle.manifest_file import MOST_BYTES, read_manifest
 from edgekit.bundle.manifest_rules import SIGNATURE_FILE
 from edgekit.bundle.release import MOST_SIGNATURE_BYTES
+from edgekit.channel.authority import Authority
 from edgekit.errors import DigestError, KeyFileError, MalformedError, TrustError
 from edgekit.node.disk import Disk, clear, point, sync_folders
 from edgekit.node.folder import NodeFolder
@@ -44,6 +45,7 @@ class SlotRecord:
         deployed: The release and its variant, by digests.
         sizes: path -> bytes, of the same files.
         oldest: Lowest version that might run when this one was installed.
+        authority: Whose keys said so, and that this one is current.
         signers: PEM of the keys that might sign it then.
         tested: How its self-test went.
         schema: Always SCHEMA.
@@ -53,6 +55,7 @@ class SlotRecord:
     deployed: Deployed
     sizes: Mapping[str, int]
     oldest: int
+    authority: Authority
     signers: tuple[str, ...]
     tested: Trial
     schema: str = SCHEMA
@@ -107,6 +110,11 @@ class Slot:
             if found != size_bytes:
                 return f"{path} has {found} bytes, and had {size_bytes}"
         return "" if (self.folder / SIGNATURE_FILE).is_file() else f"{SIGNATURE_FILE} is missing"
+
+    def is_still_there(self) -> bool:
+        """Whether its place holds the same release: an update after the next one puts another there."""
+        found = read_slot(self.folder)
+        return found is not None and found.record.deployed == self.record.deployed
 
     def check(self) -> PublicKey:
         """Hash every file and hold it against the model signature.

@@ -1,7 +1,8 @@
 """State of a node: what it learned from the channel last. A file that may be lost: slots and receipts know enough.
 
-What it must never forget, the oldest version that may still run and the newest that was ever offered, stands in every
-slot too, and is taken from there when `state.json` is damaged.
+What it must not forget, the oldest version that may still run and the newest that was offered, stands in every slot
+too, and is taken from there when `state.json` is damaged. Both are forgotten with the keys that said so, when the
+channel's owner replaces those (`edgekit.channel.authority`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgekit.errors import MalformedError
+from edgekit.channel.authority import Authority
+from edgekit.channel.client import Followed
+from edgekit.errors import MalformedError, RollbackError
 from edgekit.node.disk import Disk
 from edgekit.node.record import read_record, save_record
 from edgekit.node.slots import Slot
@@ -39,8 +42,9 @@ class NodeState:
 
     Attributes:
         target: FAMILY/NAME.
-        oldest: Lowest version that may run; never falls.
-        newest: Highest version that was ever offered; never falls.
+        oldest: Lowest version that may run.
+        newest: Highest version that was offered.
+        authority: Whose keys said so, without whom neither falls; None before the first answer.
         offer: What the channel said last; None before the first answer, or where the file was lost.
         versions: Role -> version of the channel's metadata.
         expires: When that metadata runs out, ISO 8601; "" where not known.
@@ -51,6 +55,7 @@ class NodeState:
     target: str
     oldest: int = 0
     newest: int = 0
+    authority: Authority | None = None
     offer: Offer | None = None
     versions: Mapping[str, int] = field(default_factory=dict)
     expires: str = ""
@@ -78,11 +83,43 @@ def read_state(path: Path, target: str, slots: Sequence[Slot]) -> tuple[NodeStat
     except MalformedError as error:
         fault = str(error)
     own = [slot.record for slot in slots if slot.record.target == target]
+    if fault and own:
+        newest = max(own, key=lambda record: record.deployed.version)
+        oldest = max(record.oldest for record in own)
+        state = replace(state, oldest=oldest, newest=newest.deployed.version, authority=newest.authority)
+    return state, fault
+
+
+def learned(state: NodeState, followed: Followed, *, checked: str) -> NodeState:
+    """What a node knows after it has asked its channel.
+
+    Args:
+        state: What it knew.
+        followed: The answer.
+        checked: The time.
+
+    Raises:
+        RollbackError: The version is lower than one that was offered before, by keys whose word still counts.
+    """
+    notice = followed.notice
+    if state.authority is not None and followed.authority.replaces(state.authority):
+        state = replace(state, oldest=0, newest=0)
+    if notice.version < state.newest:
+        raise RollbackError(
+            f"the channel offers {followed.target} version {notice.version}, after version {state.newest}",
+            hint="its publisher has to publish it under a higher version; after a theft of keys, its owner has to "
+            "replace the family's",
+        )
     return replace(
         state,
-        oldest=max([state.oldest, *(record.oldest for record in own)]),
-        newest=max([state.newest, *(record.deployed.version for record in own)]),
-    ), fault
+        oldest=max(state.oldest, notice.oldest),
+        newest=notice.version,
+        authority=followed.authority,
+        offer=Offer(notice.version, notice.semver, followed.release_digest),
+        versions=dict(followed.versions),
+        expires=followed.expires.isoformat(),
+        checked=checked,
+    )
 
 
 def save_state(disk: Disk, path: Path, state: NodeState) -> None:

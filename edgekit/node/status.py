@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edgekit.node.opened import Node, integrity
-from edgekit.node.quarantine import Quarantined, fingerprint, list_quarantined
+from edgekit.node.quarantine import Quarantined, list_quarantined
 from edgekit.node.slots import NAMES, current_name, read_slot
 from edgekit.node.state import Offer
 from edgekit.types.capabilities import Capabilities
@@ -67,7 +67,7 @@ class Status:
         channel: What it follows.
         running: What may be used; None where nothing may.
         slots: Both.
-        quarantine: Releases that failed on this machine.
+        quarantine: Releases that failed on this machine, and are not tried now.
         receipts: How many there are.
         last_receipt: The last that can be read; None where there is none.
         faults: What is wrong with its state and its receipts; empty where nothing is.
@@ -97,7 +97,7 @@ def read_status(node: Node, *, thorough: bool = False) -> Status:
     """
     slots = tuple(_slot(node, name, thorough=thorough) for name in NAMES)
     running = next((slot.deployed for slot in slots if slot.is_current and not slot.fault), None)
-    here = fingerprint(node.machine)
+    now = node.world.clock()
     faults = [f"state.json: {node.fault}"] if node.fault else []
     if thorough and (fault := node.book.fault()):
         faults.append(f"receipts: {fault}")
@@ -108,7 +108,7 @@ def read_status(node: Node, *, thorough: bool = False) -> Status:
         channel=_channel(node),
         running=running,
         slots=slots,
-        quarantine=tuple(entry for entry in list_quarantined(node.folder) if entry.machine == here),
+        quarantine=tuple(entry for entry in list_quarantined(node.folder) if entry.holds(node.machine, now)),
         receipts=len(node.book.files()),
         last_receipt=node.book.last(*Event),
         faults=tuple(faults),

@@ -211,8 +211,10 @@ class Installation:
 
     def _staged(self, wanted: Wanted, tested: Trial) -> Slot:
         """The staging folder as the slot that it will be."""
-        notice = self._followed.notice
-        record = SlotRecord(self._followed.target, wanted.deployed, wanted.sizes, notice.oldest, notice.signers, tested)
+        followed, notice = self._followed, self._followed.notice
+        record = SlotRecord(
+            followed.target, wanted.deployed, wanted.sizes, notice.oldest, followed.authority, notice.signers, tested
+        )
         return Slot(self._staging.path, record)
 
     def _is_staged(self, wanted: Wanted) -> bool:

@@ -52,6 +52,13 @@ def describe(data: bytes, media_type: str, *, annotations: Mapping[str, str] | N
     return Descriptor(media_type, digest.of_bytes(data), len(data), annotations or {})
 
 
+def plain_descriptor(descriptor: Descriptor, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """A descriptor as JSON, with its own annotations or with others."""
+    marks = dict(descriptor.annotations if annotations is None else annotations)
+    plain = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes}
+    return {**plain, "annotations": marks} if marks else plain
+
+
 def layers_of(manifest: Manifest, manifest_bytes: bytes, variant: Variant) -> tuple[Descriptor, ...]:
     """One layer for each file of a variant and for `manifest.json`, sorted by path.
 
@@ -89,8 +96,8 @@ def image_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
             "schemaVersion": 2,
             "mediaType": media_types.IMAGE_MANIFEST,
             "artifactType": media_types.MODEL_MANIFEST,
-            "config": _plain(config),
-            "layers": [_plain(layer) for layer in layers],
+            "config": plain_descriptor(config),
+            "layers": [plain_descriptor(layer) for layer in layers],
         }
     )
 
@@ -109,7 +116,7 @@ def image_index(manifest: Manifest, manifest_bytes: bytes, images: Mapping[str, 
     described = describe(manifest_bytes, media_types.WEIGHT_CONFIG)
     entries = []
     for variant in manifest.variants:
-        entry = _plain(images[variant.name], {media_types.VARIANT: variant.name})
+        entry = plain_descriptor(images[variant.name], {media_types.VARIANT: variant.name})
         platform = platform_of(variant.requires.os, variant.requires.arch)
         if platform:
             entry["platform"] = {key: text for key, text in vars(platform).items() if text}
@@ -137,9 +144,9 @@ def signature_manifest(subject: Descriptor, layer: Descriptor, *, predicate_type
             "schemaVersion": 2,
             "mediaType": media_types.IMAGE_MANIFEST,
             "artifactType": media_types.SIGSTORE_BUNDLE,
-            "config": _plain(EMPTY),
-            "layers": [_plain(layer, {})],
-            "subject": _plain(subject, {}),
+            "config": plain_descriptor(EMPTY),
+            "layers": [plain_descriptor(layer, {})],
+            "subject": plain_descriptor(subject, {}),
             "annotations": {media_types.CONTENT: "dsse-envelope", media_types.PREDICATE_TYPE: predicate_type},
         }
     )
@@ -159,12 +166,12 @@ def release_index(
     Raises:
         KeyError: A variant has no signature.
     """
-    entries = [_plain(index, {media_types.REF_NAME: manifest.semver})]
+    entries = [plain_descriptor(index, {media_types.REF_NAME: manifest.semver})]
     for variant in manifest.variants:
         marks = {media_types.ROLE: media_types.SIGNATURE, media_types.VARIANT: variant.name}
-        entries.append(_plain(signatures[variant.name], marks))
+        entries.append(plain_descriptor(signatures[variant.name], marks))
     if provenance:
-        entries.append(_plain(provenance, {media_types.ROLE: media_types.PROVENANCE}))
+        entries.append(plain_descriptor(provenance, {media_types.ROLE: media_types.PROVENANCE}))
     return _index(entries, {})
 
 
@@ -175,10 +182,3 @@ def _index(entries: Sequence[dict[str, Any]], annotations: Mapping[str, str]) ->
 
 def _named(path: str) -> dict[str, str]:
     return {media_types.TITLE: path, media_types.FILE_PATH: path}
-
-
-def _plain(descriptor: Descriptor, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A descriptor as JSON, with its own annotations or with others."""
-    marks = dict(descriptor.annotations if annotations is None else annotations)
-    plain = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes}
-    return {**plain, "annotations": marks} if marks else plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,15 +106,8 @@ def write_bundle(out: Path, documents: Documents, files: Sequence[Stored], *, ta
     if not tar:
         _write_layout(out, documents, files, progress)
         return
-    check_place(out, tar=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=".edgekit-", dir=out.parent, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {out}: {error.strerror or error}", hint="free some space, or choose another place"
-        ) from error
-    with scratch as place:
+    _check_tar(out)
+    with _scratch(out) as place:
         layout = Path(place) / "layout"
         _write_layout(layout, documents, files, progress)
         write_tar(layout, out)
@@ -133,7 +127,14 @@ def check_place(out: Path, *, tar: bool) -> None:
     if not tar:
         with LayoutWriter(out):
             return
-    if not (out.exists() or out.is_symlink()):
+    _check_tar(out)
+    with _scratch(out):
+        return
+
+
+def _check_tar(out: Path) -> None:
+    """Nothing is there, or the .tar of a bundle."""
+    if not os.path.lexists(out):
         return
     try:
         if out.is_file() and not out.is_symlink():
@@ -142,6 +143,17 @@ def check_place(out: Path, *, tar: bool) -> None:
     except (TrustError, OSError):
         pass
     raise InputError(f"{out} exists and is no .tar of a bundle", hint="choose another name, or remove it")
+
+
+def _scratch(out: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder beside a place, called after it, so that a place whose name cannot be written is found out here."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {out}: {error.strerror or error}", hint="free some space, or choose another place"
+        ) from error
 
 
 def _write_layout(out: Path, documents: Documents, files: Sequence[Stored], progress: Progress) -> None:

@@ -6,6 +6,7 @@ Only what is told here is taken from report.json; later versions may add to it.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ LARGEST_REPORT_BYTES = 16 * 2**20
 MOST_ELEMENTS = 2**28
 """Of an input or output; one golden sample of the largest has 1 GiB."""
 _NOT_OURS = "pack takes the folder that `edgekit compress` or `edgekit demo` wrote; name that one"
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+"""What machines call themselves -> the manifest's word."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Compressed:
     @property
     def architecture(self) -> str:
         """Of the machine that its files were measured on: "amd64", "arm64" or "" for any other."""
-        return _ARCHITECTURES.get(self.told.check.machine.system.rpartition(" ")[2].lower(), "")
+        return ARCHITECTURES.get(self.told.check.machine.system.rpartition(" ")[2].lower(), "")
 
     @property
     def is_pair_safe(self) -> bool:
@@ -136,7 +138,7 @@ def open_compressed(folder: Path) -> Compressed:
     Raises:
         InputError: There is no report.json, or it was not written by `edgekit compress`, or is damaged.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it answers for a path that cannot be looked at
         raise InputError(f"there is no folder {folder}", hint=_NOT_OURS)
     told = _read_report(folder / REPORT)
     for entry in told.check.artifacts:

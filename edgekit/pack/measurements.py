@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 
 from edgekit.errors import InputError
-from edgekit.pack.compressed import Compressed, FileCheck
+from edgekit.pack.compressed import ARCHITECTURES, Compressed, FileCheck
 from edgekit.pack.variants import FLOAT, Place
 from edgekit.types.bench import BenchReport, Environment, Kind, Measurement
 from edgekit.types.manifest import Measured
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LONGEST_MACHINE, _LONGEST_METRIC = 200, 128
 
 
@@ -87,7 +86,7 @@ def _benched(place: Place, compressed: Compressed, bench: BenchReport) -> tuple[
 
 
 def _is_for(state: Environment, arch: str) -> bool:
-    return arch == "any" or _ARCHITECTURES.get(state.architecture) == arch
+    return arch == "any" or ARCHITECTURES.get(state.architecture) == arch
 
 
 def _median(bench: BenchReport, device: str, digest: str, provider: str) -> float | None:

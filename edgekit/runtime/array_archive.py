@@ -26,6 +26,8 @@ from edgekit.types.qparams import Array
 MOST_ARRAYS = 256
 LONGEST_NAME = 512
 _HEADER_BYTES = 2**14
+_ENTRY_BYTES = 2**11
+"""What zip writes about an entry, its name included. A file of nothing else would be millions of entries in memory."""
 _NUMERIC = "fiub"
 _SUFFIX = ".npy"
 _HEADER = re.compile(
@@ -47,13 +49,16 @@ def read_arrays(path: Path, *, limit_bytes: int) -> dict[str, Array]:
         OSError: It cannot be read.
     """
     try:
-        with _open_file(path) as stream, zipfile.ZipFile(stream) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, limit_bytes)
-            return {
-                entry.filename.removesuffix(_SUFFIX): _read_array(_contents(archive, entry), entry.filename)
-                for entry in entries
-            }
+        with _open_file(path) as stream:
+            if os.fstat(stream.fileno()).st_size > limit_bytes + MOST_ARRAYS * (_HEADER_BYTES + _ENTRY_BYTES):
+                raise ValueError(f"it is longer than {limit_bytes} bytes of arrays can be")
+            with zipfile.ZipFile(stream) as archive:
+                entries = archive.infolist()
+                _check_entries(entries, limit_bytes)
+                return {
+                    entry.filename.removesuffix(_SUFFIX): _read_array(_contents(archive, entry), entry.filename)
+                    for entry in entries
+                }
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"it is no readable .npz: {error}") from error
 

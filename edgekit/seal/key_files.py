@@ -71,12 +71,18 @@ def write_key(key: MemoryKey, path: Path, passphrase: bytes | None, *, replace: 
         raise KeyFileError("the passphrase is empty", hint="choose one, or say --no-passphrase")
     if not replace:
         check_new(path)
+    path = path.resolve() if replace else path  # what a link leads to is what somebody could still open
     public, secret = public_path(path), key.to_pkcs8()
     pem = plain_pem(secret) if passphrase is None else encrypted_pem(secret, passphrase)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, pem, mode=0o600, replace=replace)
-        _write(public, key.public.pem.encode(), mode=0o644, replace=replace)
+        try:
+            _write(public, key.public.pem.encode(), mode=0o644, replace=replace)
+        except BaseException:
+            if not replace:
+                path.unlink(missing_ok=True)
+            raise
     except FileExistsError as error:
         raise KeyFileError(f"{error.filename} is there already", hint="choose another name") from error
     except OSError as error:

@@ -15,12 +15,11 @@ from typing import BinaryIO
 from edgekit.digest import of_bytes
 from edgekit.errors import AbsentError, DigestError, InputError, LengthError, MalformedError
 from edgekit.oci import media_types
-from edgekit.oci.documents import EMPTY, describe
+from edgekit.oci.documents import EMPTY, describe, plain_descriptor
 from edgekit.oci.reading import MOST_INDEX_BYTES, read_image_manifest, read_index
 from edgekit.transport.names import check_name
 from edgekit.transport.oci_credentials import find_credentials
 from edgekit.transport.oci_place import OciPlace, blob_of, parse_place, tag_of
-from edgekit.transport.oci_referrers import plain
 from edgekit.transport.oci_registry import Document, Registry
 from edgekit.transport.oci_session import PULL, PUSH, OciSession
 from edgekit.transport.oci_tree import push_tree
@@ -171,8 +170,8 @@ def _artifact(layer: Descriptor) -> bytes:
             "schemaVersion": 2,
             "mediaType": media_types.IMAGE_MANIFEST,
             "artifactType": FILE_ARTIFACT,
-            "config": plain(EMPTY),
-            "layers": [plain(layer)],
+            "config": plain_descriptor(EMPTY),
+            "layers": [plain_descriptor(layer)],
         }
     )
 

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from edgekit.errors import AbsentError, InputError, MalformedError, StorageError
 from edgekit.oci import media_types
+from edgekit.oci.documents import plain_descriptor
 from edgekit.oci.layout import LayoutWriter
 from edgekit.oci.reading import MOST_INDEX_BYTES, MOST_MANIFEST_BYTES, read_image_manifest, read_index
 from edgekit.transport.oci import open_registry
 from edgekit.transport.oci_place import parse_place, tag_of
-from edgekit.transport.oci_referrers import list_referrers, plain
+from edgekit.transport.oci_referrers import list_referrers
 from edgekit.transport.oci_registry import Document, Registry
 from edgekit.types.blob import Descriptor
 from edgekit.types.progress import Progress, Silent, Stage
@@ -119,7 +120,7 @@ def _rebuild_release(registry: Registry, document: Document) -> bytes:
     for provenance in _attached(registry, found.sha256, media_types.PROVENANCE_PREDICATE):
         entries.append(_marked(provenance, {media_types.ROLE: media_types.PROVENANCE}))
         break
-    manifests = [plain(entry) for entry in entries]
+    manifests = [plain_descriptor(entry) for entry in entries]
     return canonical({"schemaVersion": 2, "mediaType": media_types.IMAGE_INDEX, "manifests": manifests})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgekit.errors import AbsentError, MalformedError, TransferError
 from edgekit.oci import media_types
+from edgekit.oci.documents import plain_descriptor
 from edgekit.transport.oci_place import fallback_tag
 from edgekit.transport.oci_registry import LARGEST_DOCUMENT_BYTES, Registry
 from edgekit.transport.oci_session import read_capped
@@ -42,13 +43,7 @@ class Referrer:
 
     def to_plain(self) -> dict[str, Any]:
         """As an entry of a list of referrers: the one place where a descriptor carries an artifactType."""
-        return {**plain(self.descriptor), "artifactType": self.artifact_type}
-
-
-def plain(descriptor: Descriptor) -> dict[str, Any]:
-    """A descriptor as JSON."""
-    found = {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size_bytes}
-    return {**found, "annotations": dict(descriptor.annotations)} if descriptor.annotations else found
+        return {**plain_descriptor(self.descriptor), "artifactType": self.artifact_type}
 
 
 def list_referrers(registry: Registry, sha256: str, *, artifact_type: str = "") -> tuple[Referrer, ...]:

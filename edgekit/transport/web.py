@@ -98,6 +98,8 @@ class Web:
             patience: Bounds on waiting.
         """
         self._source = source
+        self._home = urlsplit(source).netloc
+        self._is_outside = False  # the source is on the public internet, as far as is known
         self._patience = patience or Patience()
         self._clock = Clock()
         self._pools: dict[tuple[str, str], httpcore2.ConnectionPool] = {}
@@ -117,6 +119,9 @@ class Web:
     ) -> Iterator[Answer]:
         """Send a request; the answer, whatever its status, for as long as the block lasts.
 
+        Once the source has answered from a public address, no other place in a private network is asked: a URL that it
+        named (a token service, the next page) leads there as little as a redirect.
+
         Args:
             method: "GET".
             url: Absolute, http or https.
@@ -133,9 +138,12 @@ class Web:
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
         if content is not None:
             sent["content-length"] = str(len(content) if isinstance(content, bytes) else size_bytes)
-        answer = self._send(method, url, sent, content, public_only=False)
+        is_home = urlsplit(url).netloc == self._home
+        answer = self._send(method, url, sent, content, public_only=self._is_outside and not is_home)
         try:
             outside = is_public(answer.peer)
+            if is_home:
+                self._is_outside = outside
             for hop in range(MOST_REDIRECTS + 1):
                 place = answer.headers.get("location")
                 if not redirects or method not in ("GET", "HEAD") or answer.status not in _REDIRECTS or not place:

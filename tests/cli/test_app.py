@@ -15,7 +15,6 @@ from edgekit.cli import app
 from edgekit.cli.app import INTERRUPTED, TERMINATED, VERBS, run
 from edgekit.cli.terminal import Terminal, output_options
 
-
 NEEDED: dict[str, dict[str, object]] = {
     "NoVariantError": {"reasons": {}},
     "LengthError": {"limit_bytes": 1},
@@ -39,7 +38,7 @@ def fail(name: str) -> None:
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch) -> None:
     """A further verb, `fail`."""
-    monkeypatch.setattr(app, "VERBS", {**VERBS, "fail": f"{__name__}:fail"})
+    monkeypatch.setattr(app.edgekit, "verbs", {**VERBS, "fail": f"{__name__}:fail"})
 
 
 ERRORS = [

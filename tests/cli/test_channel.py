@@ -117,6 +117,15 @@ def test_sign_shows_what_changes_and_signs_only_with_a_key(desk: Desk) -> None:
     assert desk.data("channel sign signed.json")["whole"]
 
 
+def test_a_request_that_others_may_have_signed_is_not_written_over(desk: Desk) -> None:
+    line = f"publish {desk.bundle(1)} --to channel --key vision-1.key --signer publisher.pub"
+    desk.run(line)
+    desk.run("channel sign vision-2.request.json --key vision-2.key")
+    signed = Path("vision-2.request.json").read_bytes()
+    assert "is there already" in desk.run(line, code=2)
+    assert Path("vision-2.request.json").read_bytes() == signed
+
+
 def test_apply_refuses_below_the_threshold(desk: Desk) -> None:
     desk.run(f"publish {desk.bundle(1)} --to channel --key vision-1.key --signer publisher.pub")
     told = desk.run("channel apply vision-2.request.json --to channel --online-key online.key", code=6)
@@ -261,6 +270,10 @@ def test_a_rotation_that_is_interrupted_leaves_its_request(desk: Desk, monkeypat
         "channel rotate --role online --remove online.pub --add spare.key --to channel "
         "--key root-1.key --key root-2.key --online-key spare.key"
     )
+    desk.run(
+        line.replace("--online-key spare.key", "--online-key online.key").replace("spare.key", "spare.pub"), code=2
+    )
+    assert not Path("root-2.request.json").exists()
     with monkeypatch.context() as patch:
         write = FileTransport.write
 

@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.cli.app import run
 from edgekit.emit.exporter import emit
+from edgekit.node import infer as infer_module
 from edgekit.types.strict_json import read_strict
 from tests.agent.profiled import net
 from tests.bundle.building import Draft, describe_file
@@ -104,6 +105,26 @@ def test_a_damaged_model_is_not_run(node: Path, edgekit: Edgekit, tmp_path: Path
     assert not (tmp_path / "y.npz").exists()
     assert edgekit("run-once", node)["updated"]["outcome"] == "installed"
     edgekit("infer", node, tmp_path / "x.npy", "--out", tmp_path / "y.npz")
+
+
+def test_answers_of_a_model_that_was_replaced_meanwhile_are_not_given_out(
+    node: Path, publisher: Publisher, model: Path, edgekit: Edgekit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second update during a long run puts another release where the files were hashed."""
+    edgekit("update", node)
+
+    def slow(folder: Path, *args: object, **kwargs: object) -> Any:
+        for version in (2, 3):
+            publisher.put(content(model, version))
+            assert run(["node", "update", str(node), "--quiet"]) == 0
+        return infer(folder, *args, **kwargs)
+
+    infer = infer_module.infer
+    monkeypatch.setattr(infer_module, "infer", slow)
+    np.save(tmp_path / "x.npy", np.zeros((1, 1, 3, 16, 16), np.float32))
+    words = ("infer", node, tmp_path / "x.npy", "--out", tmp_path / "y.npz")
+    assert run(["node", *map(str, words)]) == 5
+    assert not (tmp_path / "y.npz").exists()
 
 
 def test_a_round_whose_update_fails_ends_with_its_code(node: Path, publisher: Publisher, edgekit: Edgekit) -> None:

@@ -58,6 +58,26 @@ def test_as_json_and_as_a_tar(place: Path, capsys: pytest.CaptureFixture[str]) -
         assert verify_bundle(place / name, [KEY.public]).release_digest == found["release_digest"]
 
 
+@pytest.mark.parametrize("words", [["-o", "."], ["-o", "..", "--tar"], ["-o", ".", "--tar"]])
+def test_a_bundle_needs_a_name(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before the key is opened or anything is run."""
+    assert run(["pack", "edgekit-out", *NAMED, *words]) == 2
+    assert "names no new folder or file" in capsys.readouterr().err
+
+
+def test_names_that_no_disk_takes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before anything is run, and nothing is left."""
+    assert run(["pack", "a" * 300, *NAMED]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no folder aaa")
+    before = sorted(place.iterdir())
+    for words in (["-o", "a" * 300], ["-o", "a" * 300, "--tar"], ["-o", "it.key/net.tar"]):
+        assert run(["pack", "edgekit-out", *NAMED, *words]) == 5
+        err = capsys.readouterr().err
+        assert "error: cannot write " in err
+        assert "check" not in err
+    assert sorted(place.iterdir()) == before
+
+
 def test_a_key_with_a_passphrase(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from edgekit.cli.progress import watch
 from edgekit.cli.terminal import Terminal
+from edgekit.errors import EdgekitError
 
 
 def test_stdout_is_kept_for_the_result(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,3 +74,12 @@ def test_a_failed_stage_leaves_no_tick() -> None:
     with pytest.raises(RuntimeError, match="no"):
         fail()
     assert "✓" not in screen.getvalue()
+
+
+def test_an_error_cannot_paint_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().show_error(EdgekitError("it said \x1b[2J\x07 and\n\u202enon", hint="\x1b]0;title"))
+    shown = capsys.readouterr().err
+    assert not any(letter in shown for letter in "\x07\u202e")
+    assert "\x1b[2J" not in shown
+    assert "\x1b]0" not in shown
+    assert r"it said \x1b[2J\x07 and" in shown

@@ -98,6 +98,14 @@ def test_it_says_what_was_verified_by_which_key(
     assert lines[-1].startswith("verified: 5 files")
 
 
+@pytest.mark.usefixtures("bundle")
+def test_quiet_says_nothing_but_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["verify", "net.edgekit", "--trust", "publisher.pub", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert run(["verify", "net.edgekit", "--trust", "missing.pub", "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no public key missing.pub")
+
+
 def test_the_same_as_json_and_from_a_tar(bundle: Built, key: MemoryKey, capsys: pytest.CaptureFixture[str]) -> None:
     write_tar(bundle.path, Path("net.tar"))
     found = documented(capsys, "net.edgekit", "--trust", "publisher.pub")

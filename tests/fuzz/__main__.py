@@ -13,6 +13,9 @@ from pathlib import Path
 from tests.fuzz.campaign import ACCEPTED, Bench, Tally, every_kind, run_campaign, shares
 from tests.fuzz.specimens import Specimens
 
+MOST_TOLD = 10
+"""Findings of a kind that are printed; all are saved."""
+
 
 def main() -> int:
     """0 where nothing was found."""
@@ -27,12 +30,12 @@ def main() -> int:
         shares(chosen, options.cases), seed=options.seed, processes=options.processes, out=Path(options.out)
     )
     print(table(tallies, time.monotonic() - started))
-    failures = [failure for tally in tallies.values() for failure in tally.failures]
-    for failure in failures:
-        print(failure)
-    if failures:
-        print(f"{len(failures)} findings; each is saved below {options.out}")
-    return 1 if failures else 0
+    for tally in tallies.values():
+        print("".join(f"{failure}\n" for failure in tally.failures[:MOST_TOLD]), end="")
+    count = sum(len(tally.failures) for tally in tallies.values())
+    if count:
+        print(f"{count} findings; each is saved below {options.out}, with the command that does it again")
+    return 1 if count else 0
 
 
 def table(tallies: Mapping[str, Tally], wall_s: float) -> str:

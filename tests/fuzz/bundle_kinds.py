@@ -29,7 +29,7 @@ def bundle_kinds(specimens: Specimens) -> Iterator[Kind[object]]:
     same = "the bundle digest and every extracted file are the original's"
     yield Kind("bundle-folder", same, maker.draw_folder, maker.judge_folder, 900)
     yield Kind("bundle-tar", same, maker.draw_tar, maker.judge_tar, 1300)
-    signed = "manifest.json and the digests of every variant's files are the original's"
+    signed = "the bundle digest, manifest.json and every variant's files are the original's"
     yield Kind("bundle-documents", signed, maker.draw_documents, maker.judge_documents, 1500)
     lawful = "manifest.json is the one that was signed, keeps every rule, and extracts to the files that it names"
     yield Kind("bundle-resigned", lawful, maker.draw_resigned, maker.judge_resigned, 1300)
@@ -80,6 +80,7 @@ class _Bundles:
     def judge_documents(self, made: Forged, place: Path) -> None:
         del place
         verdict, source = verify_open(made.opened(), self._keys), self._specimens.bundle
+        hold(verdict.bundle_digest == source.digest, "a bundle of another digest was accepted")
         hold(verdict.release.manifest_bytes == source.manifest_bytes, "another manifest.json was accepted")
         _hold_images(verdict)
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +41,8 @@ ROOT = Path(__file__).parents[2]
 CHUNK = 200
 MOST_FAILURES = 20
 """Of one kind, that are kept; more of them say nothing new."""
-HANG_S = 400
-"""After which a process that no signal reaches is ended, with its traceback."""
+HANG_S = 120
+"""After which a process that is in one case, and that no signal reaches, is ended with its traceback."""
 ACCEPTED = "accepted"
 
 
@@ -104,9 +105,11 @@ class Bench:
     def run(self, name: str, seed: str, numbers: Sequence[int]) -> Tally:
         """Some cases of one kind."""
         tally = Tally()
-        faulthandler.dump_traceback_later(HANG_S, exit=True)
-        before = len(os.listdir("/proc/self/fd"))
+        before, armed = len(os.listdir("/proc/self/fd")), 0.0
         for number in numbers:
+            if time.monotonic() - armed > 1.0:
+                faulthandler.dump_traceback_later(HANG_S, exit=True)
+                armed = time.monotonic()
             self.run_case(name, seed, number, tally)
             if len(tally.failures) >= MOST_FAILURES:
                 break
@@ -125,13 +128,18 @@ class Bench:
         os.pwrite(self._current, f"--seed {seed} --kind {name} --case {number}\n".ljust(120).encode(), 0)
         clear_folder(self._place)
         (self._place / "tmp").mkdir()
-        mutant = kind.draw(Random(f"{seed}/{name}/{number}"))
+        words = f"--seed {seed} --kind {name} --case {number}"
+        try:
+            mutant = kind.draw(Random(f"{seed}/{name}/{number}"))
+        except Exception as error:  # a fault of these tests; the others go on
+            tally.failures.append(self._save(kind, None, words, "".join(traceback.format_exception(error))))
+            return
         raised, measured = self._watch.run(lambda: kind.judge(mutant, self._place))
         tally.cpu_s += measured.cpu_s
         tally.slowest_s = max(tally.slowest_s, measured.cpu_s)
         tally.peak_bytes = max(tally.peak_bytes, measured.peak_bytes)
         if fault := _fault(raised, measured):
-            tally.failures.append(self._save(kind, mutant, f"--seed {seed} --kind {name} --case {number}", fault))
+            tally.failures.append(self._save(kind, mutant, words, fault))
         tally.ends[type(raised).__name__ if raised else ACCEPTED] += 1
 
     def _save(self, kind: Kind[Any], mutant: object, words: str, fault: str) -> str:

@@ -150,7 +150,7 @@ class _Channels:
             name = random.choice(sorted(tree)) if tree else ""
             entry = tree.get(name)
             if random.random() < 0.3 or not isinstance(entry, bytes):
-                mutate_names(random, tree, others=others, links=False)
+                mutate_names(random, tree, others=others, is_foreign=False)
             elif random.random() < 0.5 and is_json(entry):
                 tree[name] = mutate_json(random, entry)
             else:

@@ -65,8 +65,15 @@ def read_tree(folder: Path) -> Tree:
     return found
 
 
-def mutate_names(random: Random, tree: Tree, *, others: Mapping[str, Entry], links: bool = True) -> None:
-    """Change what is where, and no content: entries go, come, move, and become something else."""
+def mutate_names(random: Random, tree: Tree, *, others: Mapping[str, Entry], is_foreign: bool = True) -> None:
+    """Change what is where, and no content: entries go, come, move, and become something else.
+
+    Args:
+        random: Decides.
+        tree: It.
+        others: Another tree, of which entries may be taken.
+        is_foreign: A stranger made the folder, who may have put links and pipes there; else it was only damaged.
+    """
     names = sorted(tree)
     how = random.randrange(7)
     name = random.choice(names) if names else "x"
@@ -82,10 +89,10 @@ def mutate_names(random: Random, tree: Tree, *, others: Mapping[str, Entry], lin
         tree[file_name(random, name)] = tree[name] if names else b""
     elif how == 4:
         tree[file_name(random, name)] = random.randbytes(30)
-    elif how == 5 and links:
+    elif how == 5 and is_foreign:
         tree[name] = Link(random.choice((*OUTSIDE, os.path.basename(random.choice(names or ["x"])))))
     else:
-        tree[name] = random.choice((*Odd, b""))
+        tree[name] = random.choice((*Odd, b"") if is_foreign else (Odd.FOLDER, b""))
 
 
 def file_name(random: Random, beside: str) -> str:

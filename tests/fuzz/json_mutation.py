@@ -41,7 +41,7 @@ def is_json(data: bytes) -> bool:
     """Whether `mutate_json` can read it."""
     try:
         read(data)
-    except (ValueError, RecursionError):
+    except ValueError:
         return False
     return True
 

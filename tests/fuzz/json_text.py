@@ -13,6 +13,9 @@ from typing import Any
 import rfc8785
 
 
+DEEPEST = 100
+
+
 class Raw(str):
     """Text in the place of a value."""
 
@@ -22,11 +25,23 @@ class Pairs(list[list[Any]]):
 
 
 def read(data: bytes) -> Any:
-    """The tree of a JSON text that is well.
+    """The tree of a JSON text.
+
+    Raises:
+        ValueError: It is none, or is nested too deep to be worked with.
 
     Law: write(read(data)) == data for canonical JSON.
     """
-    return json.loads(data, object_pairs_hook=_pairs, parse_float=_float, parse_constant=Raw)
+    try:
+        tree = json.loads(data, object_pairs_hook=_pairs, parse_float=_float, parse_constant=Raw)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [part for value in level for part in _parts(value)]
+        if not level:
+            return tree
+    raise ValueError("nested too deep")
 
 
 def write(tree: Any) -> bytes:
@@ -53,15 +68,6 @@ def write_loosely(tree: Any, random: Random) -> bytes:
     return text.encode("latin-1", "replace")
 
 
-def to_plain(tree: Any) -> Any:
-    """The tree as Python's own objects; `Raw` as what it says, where it says something.
-
-    Raises:
-        ValueError: It is no JSON.
-    """
-    return json.loads(write(tree).decode("utf-8"))
-
-
 def _text(tree: Any, *, order: bool) -> str:
     if isinstance(tree, Raw):
         return str(tree)
@@ -75,6 +81,12 @@ def _text(tree: Any, *, order: bool) -> str:
     if isinstance(tree, float):
         return rfc8785.dumps(tree).decode()
     return json.dumps(tree)
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, Pairs):
+        return [part for _, part in value]
+    return value if isinstance(value, list) else []
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Pairs:

@@ -18,7 +18,7 @@ from edgekit.errors import EdgekitError
 from edgekit.node.disk import Disk
 from edgekit.node.opened import look_at, open_node
 from edgekit.node.rollback import serving
-from edgekit.node.settings import NodeSettings
+from edgekit.node.settings import NodeSettings, write_settings
 from edgekit.node.setup import set_up
 from edgekit.node.slots import Slot
 from edgekit.node.status import read_status
@@ -30,7 +30,7 @@ from edgekit.seal.statement import PAYLOAD_TYPE
 from edgekit.types.manifest import Variant
 from edgekit.types.receipt import Trial
 from tests.fuzz.byte_mutation import mutate_bytes
-from tests.fuzz.folders import Link, Odd, Tree, mutate_names, read_tree, write_tree
+from tests.fuzz.folders import Link, Tree, mutate_names, read_tree, write_tree
 from tests.fuzz.forge import forge, loosely
 from tests.fuzz.json_mutation import is_json, mutate_json, mutate_tree
 from tests.fuzz.json_text import Pairs, read, write
@@ -91,6 +91,7 @@ class _Nodes:
         try:
             write_tree(folder / "channel", self._specimens.earlier)
             set_up(folder / "node", NodeSettings(MODEL, (CHANNEL,)), self._root, None, disk=Disk())
+            write_settings(Disk(), folder / "node" / "node.toml", NodeSettings(MODEL, (CHANNEL,)))
             write_key(self._specimens.node, folder / "node" / "identity.key", None, replace=True)
             self._update(folder / "node")
             write_tree(folder / "channel", self._latest)
@@ -121,8 +122,7 @@ class _Nodes:
             if not isinstance(entry, bytes):
                 tree[name] = Link(random.choice(("slots/a", "slots/b", "slots/next", "slots", ".", "..", "nowhere", "../x")))
             elif random.random() < 0.25:
-                mutate_names(random, tree, others={}, links=False)
-                tree = {path: Odd.FOLDER if found is Odd.PIPE else found for path, found in tree.items()}
+                mutate_names(random, tree, others={}, is_foreign=False)
             elif is_json(entry) and random.random() < 0.75:
                 tree[name] = self._mutate_record(random, entry)
             else:

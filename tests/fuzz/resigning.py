@@ -91,7 +91,7 @@ def read_odd(data: bytes) -> Any:
     """The tree of a text that may be no JSON any more."""
     try:
         return read(data)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Raw(data.decode("utf-8", "replace"))
 
 

@@ -161,3 +161,9 @@ def test_where_no_runtime_would_help_the_publisher_is_asked():
     with pytest.raises(NoVariantError) as caught:
         choose(BUNDLE, replace(PI, ram_bytes=MB))
     assert "ask its publisher" in caught.value.hint
+
+
+def test_where_only_the_disk_is_too_small_that_is_what_to_do():
+    with pytest.raises(NoVariantError) as caught:
+        choose(BUNDLE, replace(SERVER, disk_bytes=1 * MB))
+    assert caught.value.hint == "free some space: 10.0 MB are needed"

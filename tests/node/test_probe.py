@@ -129,6 +129,8 @@ def distribution(folder: Path, name: str, version: str, module: str) -> None:
 def packages(tmp_path, monkeypatch) -> Path:
     """A folder in the place of this environment's packages."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for module in installed.MODULES.values():  # another test may have imported it: then it is there, wherever from
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return tmp_path
 
 

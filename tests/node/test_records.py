@@ -18,7 +18,7 @@ from edgekit.node.settings import NodeSettings, read_settings, write_settings
 from edgekit.node.state import NodeState, Offer, read_state
 from tests.node.scene import MODEL, Scene
 
-STATE = NodeState(MODEL, 1, 2, Offer(2, "2.0.0", "aa" * 32), {"root": 1}, "2027-01-01T00:00:00+00:00", "x")
+STATE = NodeState(MODEL, 1, 2, None, Offer(2, "2.0.0", "aa" * 32), {"root": 1}, "2027-01-01T00:00:00+00:00", "x")
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
@@ -117,3 +117,9 @@ def test_a_folder_that_cannot_be_locked(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(EdgekitError, match="lock"), locked(NodeFolder(tmp_path)):
         pass
+
+
+def test_others_cannot_hold_the_lock(tmp_path: Path) -> None:
+    """Whoever can open the file for reading can lock it, and keep the node from every update."""
+    with locked(NodeFolder(tmp_path)):
+        assert (tmp_path / "lock").stat().st_mode & 0o077 == 0

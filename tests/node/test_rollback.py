@@ -205,3 +205,17 @@ def test_another_model_in_the_settings(scene: Scene) -> None:
     scene.folder.settings.write_text(text.replace("vision/resnet8", "vision/other"))
     with pytest.raises(NodeStateError, match="vision/other"):
         scene.serving()
+
+
+def test_nothing_stays_quarantined_for_ever(scene: Scene) -> None:
+    """Memory was short for an hour, and no self-test could be run: the day after, what lies here is tried again."""
+    scene.trials.failing = {1, 2}
+    with pytest.raises(NodeStateError):
+        scene.run_once()
+    scene.trials.failing = set()
+    scene.later(hours=23)
+    with pytest.raises(NodeStateError):
+        scene.run_once()
+    scene.later(hours=2)
+    assert scene.run_once().running.version == scene.version() == 2
+    assert scene.receipts()[-1] == ("rolled-back", 2)

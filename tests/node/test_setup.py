@@ -33,9 +33,11 @@ def test_a_node_keeps_its_key_to_itself(scene: Scene) -> None:
 
 def test_paths_of_channels_hold_from_anywhere(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(scene.publisher.folder.parent)
-    scene.set_up(scene.publisher.folder.name, "https://models.example/channel")
+    absolute, name = str(scene.publisher.folder), scene.publisher.folder.name
+    urls = ("https://models.example/channel", "file:///srv/channel", "oci://registry.example/channel")
+    scene.set_up(name, f"file:{name}/../other", *urls)
     node = look_at(scene.path, scene.world)
-    assert node.settings.channels == (str(scene.publisher.folder), "https://models.example/channel")
+    assert node.settings.channels == (absolute, f"{absolute}/../other", *urls)
 
 
 def test_a_node_is_set_up_once(scene: Scene) -> None:

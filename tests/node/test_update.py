@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.errors import (
     KeyFileError,
@@ -250,3 +251,44 @@ def test_mirrors_that_fail_are_named(scene: Scene, tmp_path: Path) -> None:
     updated = other.update()
     assert updated.running.version == 1
     assert [url for url in updated.faults if "empty" in url]
+
+
+def test_a_thiefs_release_runs_no_more_once_its_keys_are_replaced(scene: Scene) -> None:
+    """A release of a high version was installed; after the keys are replaced it neither runs nor is gone back to."""
+    scene.update()
+    scene.publisher.release(700)
+    scene.update()
+    replace_family_keys(scene)
+    fourth = scene.publisher.release(4)
+    scene.publisher.remove_blob(fourth.draft.manifest.file("model.v0.onnx").sha256)
+    with pytest.raises(SourcesError):
+        scene.update()
+    assert scene.version() == 1, "the release before the thief's"
+    scene.publisher.offer(4)
+    assert scene.update().running.version == scene.version() == 4
+    assert scene.receipts()[1:] == [("installed", 700), ("rolled-back", 1), ("installed", 4)]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_version_pushed_too_far_is_forgotten_with_the_keys_that_said_so(scene: Scene, lost: bool) -> None:
+    scene.publisher.release(2**31 - 1, oldest=2**31 - 1)
+    scene.update()
+    if lost:
+        scene.folder.state.unlink()
+    scene.publisher.release(4)
+    with pytest.raises(RollbackError, match="after version 2147483647"):
+        scene.update()
+    replace_family_keys(scene)
+    assert scene.update().running.version == scene.version() == 4
+    scene.publisher.release(3)
+    with pytest.raises(RollbackError, match="after version 4"):
+        scene.update()
+
+
+def replace_family_keys(scene: Scene) -> None:
+    """What the channel's owner does after a theft."""
+    repository = scene.publisher.repository
+    repository.signers["vision"] = [CryptoSigner.generate_ed25519()]
+    repository.delegate("vision", ["vision/*"])
+    repository.publish(bump=("families", "targets", "snapshot", "timestamp"))
+    scene.publisher.write()

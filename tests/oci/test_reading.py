@@ -40,7 +40,7 @@ def test_the_unaltered_ones_are_read() -> None:
     [
         ({"manifests": [ENTRY] * 131}, "131 entries; at most 130"),
         ({"manifests": {}}, "manifests is no list"),
-        ({"manifests": [7]}, r"manifests\[0\] is no object"),
+        ({"manifests": [7]}, r"manifests\[0\] is no JSON object"),
         ({"manifests": [{**ENTRY, "urls": ["http://elsewhere"]}]}, "'urls', which has no place there"),
         ({"manifests": [{**ENTRY, "data": "e30="}]}, "'data', which has no place there"),
         ({"manifests": [{**ENTRY, "artifactType": "a/b"}]}, "'artifactType', which has no place there"),
@@ -78,7 +78,7 @@ def test_hostile_indexes(change: dict[str, Any], said: str) -> None:
     ("change", "said"),
     [
         ({"layers": [ENTRY] * 258}, "258 entries; at most 257"),
-        ({"config": None}, "config is no object"),
+        ({"config": None}, "config is no JSON object"),
         ({"artifactType": 3}, "artifactType is no text"),
         ({"manifests": []}, "'manifests', which has no place there"),
         ({"subject": {**ENTRY, "platform": {}}}, "'platform', which has no place there"),
@@ -100,7 +100,7 @@ def test_hostile_manifests(change: dict[str, Any], said: str) -> None:
         (canonical(INDEX).replace(b'"size":7', b'"size":NaN'), "NaN"),
         (canonical(INDEX) + b" " * 2**18, "at most"),
         (b"\xff", "no UTF-8"),
-        (b"null", "no object"),
+        (b"null", "no JSON object"),
     ],
 )
 def test_what_is_no_index_at_all(data: bytes, said: str) -> None:

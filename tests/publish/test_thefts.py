@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from edgekit.publish.describing import describe
 from edgekit.publish.enforcing import put_in_force
 from edgekit.publish.founding import plan_channel
 from edgekit.publish.key_changes import Rotation, rotate_keys
+from edgekit.publish.key_names import name_key
 from edgekit.publish.records import has_channel, read_records
 from edgekit.publish.release_changes import prolong
 from edgekit.publish.request import check_begins, read_request, write_request
@@ -86,13 +86,8 @@ def test_what_a_revoked_online_key_signed_is_not_built_upon(lab: Lab) -> None:
     with pytest.raises(SignatureError, match="not complete"):
         lab.records()
     with pytest.raises(SignatureError, match="not complete"):
-        read_records(lab.place, resuming=prolong_root(lab))
+        read_records(lab.place, resuming=plan_channel(lab.plan(), lab.now).files["root"])
     assert read_records(lab.place, resuming=change.files["root"]).root.version == 1
-
-
-def prolong_root(lab: Lab) -> Any:
-    """Another root than the one that is there."""
-    return plan_channel(lab.plan(), lab.now).files["root"]
 
 
 def test_what_a_family_signed_beyond_its_models_is_told_and_passes_for_no_model(lab: Lab) -> None:
@@ -116,18 +111,10 @@ def test_two_keys_of_one_label_are_both_shown(lab: Lab) -> None:
     records = lab.records()
     metadata = next_metadata("targets", records.metadata["targets"], lab.now)
     keyid, known = next(iter(metadata.signed.delegations.keys.items()))
-    name = next(str(each.public) for each in lab.vision if each.public.fingerprint[:16] in describe_names(lab, known))
-    metadata.signed.unrecognized_fields |= {keyid: "evil", name: "good"}
+    metadata.signed.unrecognized_fields |= {keyid: "evil", name_key(known): "good"}
     lines = describe(change_of(records, "", {"targets": metadata}))
     assert any("evil" in line for line in lines)
     assert any("good" in line for line in lines)
-
-
-def describe_names(lab: Lab, known: Any) -> str:
-    """Fingerprints, in full, of the family's key that this is."""
-    from edgekit.publish.key_names import name_key
-
-    return name_key(known)
 
 
 @pytest.mark.parametrize("moment", range(5))

@@ -169,3 +169,13 @@ def test_damaged_files_raise_nothing_else(tmp_path_factory, data):
     path.write_bytes(contents[: data.draw(st.integers(0, len(contents)))] if data.draw(st.booleans()) else contents)
     with suppress(ValueError, OSError):
         read_arrays(path, limit_bytes=64 * KB)
+
+
+def test_a_directory_of_nothing_but_entries_is_not_read(tmp_path):
+    """Each of its 47 bytes an entry takes ten times as much in memory; it is refused by the size of the file."""
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    count = 120_000
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count & 0xFFFF, count & 0xFFFF, count * len(entry), 0, 0)
+    (tmp_path / "a.npz").write_bytes(entry * count + end)
+    with pytest.raises(ValueError, match="longer than 48 bytes of arrays can be"):
+        read_arrays(tmp_path / "a.npz", limit_bytes=48)

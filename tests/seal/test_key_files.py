@@ -108,6 +108,29 @@ def test_a_write_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_half_a_key_is_not_left_behind(tmp_path: Path, publisher: MemoryKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def full(source: Path, target: Path) -> None:
+        if target.suffix == ".pub":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match="No space left"):
+        write_key(publisher, tmp_path / "it.key", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_passphrase_is_written_where_a_link_leads(tmp_path: Path, publisher: MemoryKey) -> None:
+    """Else the old file would stay, open to whoever knows the old passphrase."""
+    write_key(publisher, tmp_path / "safe" / "it.key", None)
+    (tmp_path / "it.key").symlink_to(tmp_path / "safe" / "it.key")
+    write_key(publisher, tmp_path / "it.key", SECRET, replace=True)
+    assert (tmp_path / "it.key").is_symlink()
+    assert read_private(tmp_path / "safe" / "it.key", lambda: SECRET).public == publisher.public
+
+
 def test_an_old_key_survives_a_failed_change_of_its_passphrase(
     tmp_path: Path, publisher: MemoryKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,7 +152,7 @@ def test_a_renamed_or_lost_file_is_another_statement() -> None:
         (said(resources=[7]), "no JSON object"),
         (said(resources=[resource("a", "zz")]), "no sha256"),
         (said(resources=[resource("a", algorithm="sha512")]), "has no name, or no sha256"),
-        (said(resources=[resource("a", more=1)]), "has the field 'more'"),
+        (said(resources=[resource("a", more=1)]), "has 'more'"),
         (said(resources=[{"name": 7, "algorithm": "sha256", "digest": "ab" * 32}]), "has no name"),
     ],
 )

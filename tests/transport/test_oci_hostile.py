@@ -330,3 +330,21 @@ def test_absent_is_absent(start: Start, transport_of: TransportOf, tmp_path: Pat
         pull_layout(url_of(server, ":1"), tmp_path / "net")
     with pytest.raises(InputError, match="names no version"):
         pull_layout(url_of(server), tmp_path / "net")
+
+
+def test_token_service_in_a_private_network_is_not_asked_for_a_registry_outside(
+    start: Start, transport_of: TransportOf, docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a registry could have a node send requests, and its password, to machines that it cannot reach itself."""
+    inside = start({}, answering(b'{"token": "x"}'))
+
+    def lead(exchange: Exchange) -> None:
+        exchange.answer(401, b"", {"WWW-Authenticate": f'Bearer realm="{inside.url}/token",service="x"'})
+
+    server = start({}, StandIn(lies={"GET ": lead}))
+    log_in(docker_config, server)
+    # As if the registry, and only that, were on the public internet.
+    monkeypatch.setattr("edgekit.transport.web.is_public", lambda address: True)
+    with pytest.raises(TransferError, match="private network"), transport_of(server).read("metadata/timestamp.json"):
+        pass
+    assert inside.seen == []

@@ -1,7 +1,7 @@
 """What the attacks on distribution share: a real channel, a real node that runs from it, and what an attacker may do.
 
-The channel is written by `edgekit.publish` into a folder, the models are small and real, the node tests and installs
-them with the real runtime. Version N of the model answers N to an input of ones, so that what runs says which it is.
+The channel is written by `edgekit.publish` into a folder; the node tests and installs its releases with the real
+runtime.
 
 An attacker is a `Forger`: a copy of the channel's folder, which every mirror has, and the private keys that were
 stolen. `Realm.refuses` is what it means to be safe: the named error, and not one byte of what runs has changed.
@@ -9,24 +9,18 @@ stolen. `Realm.refuses` is what it means to be safe: the named error, and not on
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from edgekit import digest
-from edgekit.channel.names import ReleaseNotice, metadata_file, target_file, target_path
-from edgekit.channel.tuf_objects import Metadata, MetaFile, TargetFile
 from edgekit.errors import EdgekitError
 from edgekit.node.disk import Disk
 from edgekit.node.opened import look_at, open_node
@@ -44,34 +38,13 @@ from edgekit.publish.key_changes import Rotation, rotate_keys
 from edgekit.publish.publishing import PublishSettings, publish
 from edgekit.publish.records import Records, read_records
 from edgekit.publish.release_changes import prolong
-from edgekit.runtime.array_archive import write_arrays
 from edgekit.seal.keys import MemoryKey, PublicKey, generate
-from edgekit.seal.tuf_signer import tuf_signer
 from edgekit.transport.file import FileTransport
-from edgekit.types.manifest import (
-    Golden,
-    Lineage,
-    Manifest,
-    Mode,
-    Requires,
-    Role,
-    Rule,
-    RuntimeNeed,
-    Variant,
-)  # fmt: skip
-from edgekit.types.spec import TensorSpec
-from tests.bundle.building import Alter, Built, Draft, describe_file, write_bundle
+from tests.attacks.distribution.forger import Forger
+from tests.attacks.distribution.releases import MODEL, draft
+from tests.bundle.building import Alter, Built, write_bundle
 
-MODEL = "vision/net"
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
-SAMPLES = 2
-X, Y = TensorSpec("x", (1, 4)), TensorSpec("y", (1, 6))
-FILES = {
-    "golden.inputs.npz": (Role.GOLDEN, "application/zip"),
-    "golden.outputs.npz": (Role.GOLDEN, "application/zip"),
-    "model.onnx": (Role.MODEL, "application/vnd.onnx"),
-    "other.onnx": (Role.MODEL, "application/vnd.onnx"),
-}
 
 
 def ed25519() -> MemoryKey:
@@ -103,58 +76,6 @@ class Keys:
 
 def publics(keys: Iterable[MemoryKey]) -> tuple[PublicKey, ...]:
     return tuple(key.public for key in keys)
-
-
-def model_bytes(version: int, *, tensor: TensorProto | None = None) -> bytes:
-    """An ONNX file: x of ones gives `version` in all six outputs."""
-    weight = tensor or numpy_helper.from_array(np.full((4, 6), version / 4, np.float32), "w")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "net",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6])],
-        [weight],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-    return bytes(made.SerializeToString())
-
-
-def contents_of(version: int) -> dict[str, bytes]:
-    """Files of a release that does what it says."""
-    import io
-
-    inputs = np.stack([np.ones((1, 4), np.float32), np.arange(4, dtype=np.float32)[None]])
-    outputs = np.stack([each @ np.full((4, 6), version / 4, np.float32) for each in inputs])
-    archives = {}
-    for name, arrays in (("golden.inputs.npz", {"x": inputs}), ("golden.outputs.npz", {"y": outputs})):
-        stream = io.BytesIO()
-        write_arrays(stream, arrays)
-        archives[name] = stream.getvalue()
-    model = model_bytes(version)
-    return {**archives, "model.onnx": model, "other.onnx": model + b"\x3a\x00"}  # an empty graph merged: other bytes
-
-
-def draft(folder: Path, version: int, *, name: str = MODEL, contents: Mapping[str, bytes] | None = None) -> Draft:
-    """What a bundle is to hold: variants "first" and "second", of which a node of any kind takes the first."""
-    folder.mkdir(parents=True)
-    for path, data in {**contents_of(version), **(contents or {})}.items():
-        (folder / path).write_bytes(data)
-    sources = {path: folder / path for path in FILES}
-    files = tuple(describe_file(sources[path], path, role, kind) for path, (role, kind) in sorted(FILES.items()))
-
-    def variant(title: str, model: str) -> Variant:
-        paths = ("golden.inputs.npz", "golden.outputs.npz", model)
-        return Variant(
-            title, "onnx-int8", model, paths,
-            Requires("linux", "any", RuntimeNeed("onnxruntime", "1.0.0"), 2**20, 2**20), (X,), (Y,),
-            Golden(paths[0], paths[1], SAMPLES, (Rule("onnxruntime", Mode.ATOL, 1e-4),)),
-        )  # fmt: skip
-
-    variants = (variant("first", "model.onnx"), variant("second", "other.onnx"))
-    manifest = Manifest(
-        name, version, f"{version}.0.0", "Apache-2.0", "edgekit-ml 0", files, variants, Lineage("ab" * 32, "", "")
-    )
-    return Draft(manifest, sources)
 
 
 class Realm:
@@ -333,100 +254,21 @@ class Realm:
         shutil.copytree(of or self.channel, folder)
         return Forger(folder, list(stolen), self.now)
 
+    def offer(self, built: Built) -> Path:
+        """A mirror on which a bundle was put in force with the family's keys and the online one; nobody verified it."""
+        owner = self.mirror("mirror", *self.keys.vision, *self.keys.online)
+        owner.offer(built, signers=[self.keys.publisher.public])
+        return owner.folder
+
+    def outside(self) -> set[Path]:
+        """Everything around the node's folder."""
+        return {path for path in self.folder.parent.rglob("*") if self.node not in path.parents}
+
 
 def installed(memory: Mapping[str, bytes | str]) -> dict[str, bytes | str]:
     """What a node runs and has signed, without what it knows of the channel or was fetching."""
     known = ("trust/", "state.json", "slots/next/", "quarantine/")
     return {name: data for name, data in memory.items() if not name.startswith(known)}
-
-
-class Forger:
-    """A mirror that signs whatever it likes with the keys that it has.
-
-    Attributes:
-        folder: Its copy of the channel.
-        keys: Stolen ones, and any that it made itself.
-        now: The time.
-    """
-
-    def __init__(self, folder: Path, keys: list[MemoryKey], now: datetime) -> None:
-        self.folder = folder
-        self.keys = keys
-        self.now = now
-
-    def path(self, role: str, version: int | None = None) -> Path:
-        return self.folder / metadata_file(role, version)
-
-    def newest(self, role: str) -> int:
-        found = [int(path.name.split(".")[0]) for path in (self.folder / "metadata").glob(f"*.{role}.json")]
-        return max(found)
-
-    def read(self, role: str, version: int | None = None) -> Any:
-        """Metadata of a role, the newest that it has; without signatures, to be changed."""
-        if role != "timestamp":
-            version = version or self.newest(role)
-        found: Metadata[Any] = Metadata.from_bytes(self.path(role, version).read_bytes())
-        return copy.deepcopy(found.signed)
-
-    def sign(self, signed: Any, keys: Sequence[MemoryKey] | None = None) -> bytes:
-        """A metadata file."""
-        metadata = Metadata(signed)
-        for key in self.keys if keys is None else keys:
-            metadata.sign(tuf_signer(key), append=True)
-        return metadata.to_bytes()
-
-    def write(self, role: str, signed: Any, keys: Sequence[MemoryKey] | None = None) -> None:
-        version = None if role == "timestamp" else signed.version
-        self.path(role, version).write_bytes(self.sign(signed, keys))
-
-    def lead_to(self, *, timestamp: int | None = None, days: float = 1, **versions: int) -> None:
-        """A new timestamp and snapshot that name these versions of these roles; signed with all keys that it has.
-
-        Args:
-            timestamp: Version of the timestamp; one more than before where None.
-            days: How long both are valid.
-            versions: Role -> version; of "snapshot" its own, else one more than before.
-        """
-        snapshot, stamp = self.read("snapshot"), self.read("timestamp")
-        snapshot.version = versions.pop("snapshot", snapshot.version + 1)
-        for role, version in versions.items():
-            snapshot.meta[f"{role}.json"] = MetaFile(version)
-        snapshot.expires = stamp.expires = self.now + timedelta(days=days)
-        self.write("snapshot", snapshot)
-        stamp.version = stamp.version + 1 if timestamp is None else timestamp
-        stamp.snapshot_meta = MetaFile(snapshot.version)
-        self.write("timestamp", stamp)
-
-    def offer(
-        self,
-        built: Built,
-        *,
-        signers: Sequence[PublicKey],
-        family: str = "vision",
-        name: str = MODEL,
-        version: int | None = None,
-        oldest: int = 1,
-    ) -> None:
-        """Make a bundle current, as far as its keys count; its blobs are put there too."""
-        index = (built.path / "index.json").read_bytes()
-        manifest = built.draft.manifest
-        number = version or manifest.version
-        notice = ReleaseNotice(number, f"{number}.0.0", oldest, tuple(key.pem for key in signers))
-        target = TargetFile(
-            len(index), {"sha256": digest.of_bytes(index)}, target_path(name), {"custom": notice.to_custom()}
-        )
-        place = self.folder / target_file(name, digest.of_bytes(index))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(index)
-        shutil.copytree(built.path / "blobs", self.folder / "blobs", dirs_exist_ok=True)
-        signed = self.read(family)
-        signed.targets[target.path] = target
-        signed.version += 1
-        self.write(family, signed)
-        self.lead_to(**{family: signed.version})
-
-    def blob(self, sha256: str) -> Path:
-        return self.folder / "blobs" / "sha256" / sha256
 
 
 def _urls(channels: Sequence[Path | str]) -> tuple[str, ...]:
@@ -458,4 +300,3 @@ def copy_realm(realm: Realm, folder: Path) -> Realm:
 
 
 _LISTS = ("root", "targets", "vision", "audio", "online")
-Attack = Callable[[Realm], Path | str]

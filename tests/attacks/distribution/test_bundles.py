@@ -31,7 +31,8 @@ from edgekit.seal.dsse import sign_envelope
 from edgekit.seal.keys import MemoryKey, generate
 from edgekit.seal.oms import sign_files
 from edgekit.types.strict_json import canonical
-from tests.attacks.distribution.realm import MODEL, Realm, ed25519, model_bytes
+from tests.attacks.distribution.realm import Realm, ed25519
+from tests.attacks.distribution.releases import MODEL, model_bytes
 from tests.bundle.building import Built
 
 Change = Callable[[Any], None]

@@ -26,7 +26,9 @@ from edgekit.errors import (
 )
 from edgekit.node.update import Outcome
 from edgekit.seal.tuf_signer import tuf_key
-from tests.attacks.distribution.realm import MODEL, Forger, Keys, Realm, ed25519, installed
+from tests.attacks.distribution.forger import Forger
+from tests.attacks.distribution.realm import Keys, Realm, ed25519, installed
+from tests.attacks.distribution.releases import MODEL
 
 
 def replayed_channel(realm: Realm) -> Path:
@@ -346,10 +348,10 @@ def test_a_role_whose_name_is_a_path_is_no_file(realm: Realm, name: str) -> None
     snapshot.meta[f"{name}.json"] = MetaFile(1)
     mirror.write("snapshot", snapshot)
     mirror.lead_to(targets=targets.version)
-    outside = {path for path in realm.folder.rglob("*") if realm.node not in path.parents}
+    outside = realm.outside()
     with realm.refuses(MalformedError, match="a role has a name"):
         realm.update(mirror.folder)
-    assert {path for path in realm.folder.rglob("*") if realm.node not in path.parents} == outside
+    assert realm.outside() == outside
 
 
 def write_roots(realm: Realm, count: int) -> Forger:

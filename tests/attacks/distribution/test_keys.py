@@ -9,7 +9,8 @@ from edgekit.errors import DigestError, MalformedError, NodeStateError, Rollback
 from edgekit.node.update import Outcome
 from edgekit.seal.keys import generate
 from edgekit.seal.tuf_signer import tuf_key
-from tests.attacks.distribution.realm import Forger, Realm, ed25519
+from tests.attacks.distribution.forger import Forger
+from tests.attacks.distribution.realm import Realm, ed25519
 
 
 def test_the_publishers_key_alone_reaches_no_node(realm: Realm) -> None:
@@ -139,6 +140,33 @@ def test_a_release_pushed_too_far_is_recovered_from(realm: Realm, oldest: int) -
     realm.rotate("vision", old=keys.vision, new=[ed25519(), ed25519()])
     realm.publish(4)
     assert realm.update(realm.channel).running.version == realm.answer() == 4
+
+
+def test_what_a_thief_published_runs_no_more_once_the_keys_are_replaced(realm: Realm) -> None:
+    """Though its version is higher than anything that the owner publishes afterwards."""
+    keys, own = realm.keys, generate("p256")
+    thief = realm.mirror("mirror", *keys.vision, *keys.online)
+    thief.offer(realm.bundle(1_000_000, key=own), signers=[own.public])
+    assert realm.update(thief.folder).running.version == realm.answer() == 1_000_000
+    realm.rotate("snapshot", "timestamp", old=keys.online, new=[ed25519()], restart=True)
+    realm.rotate("vision", old=keys.vision, new=[ed25519(), ed25519()])
+    realm.publish(3)
+    assert realm.update(realm.channel).running.version == realm.answer() == 3
+    assert realm.events()[-1] == "installed 3"
+
+
+def test_replaced_keys_are_no_way_back(realm: Realm) -> None:
+    """With the old keys their version numbers are forgotten; those of the new ones count as ever."""
+    keys = realm.keys
+    realm.rotate("vision", old=keys.vision, new=[ed25519(), ed25519()])
+    realm.publish(4)
+    assert realm.update().running.version == 4
+    careless = realm.mirror("mirror", *keys.vision, *keys.online)
+    careless.offer(realm.bundle(3), signers=[keys.publisher.public])
+    with realm.refuses(RollbackError, match="version 3, after version 4", learns=True):
+        realm.update(careless.folder)
+    with realm.refuses(RollbackError):
+        realm.update(realm.old)
 
 
 def test_all_targets_keys_and_the_online_one_are_recovered_from(realm: Realm) -> None:

@@ -25,7 +25,8 @@ from edgekit.transport.fetch import FetchSettings, Sources
 from edgekit.transport.http import HttpTransport
 from edgekit.transport.patience import Patience
 from edgekit.transport.transport import Transport
-from tests.attacks.distribution.realm import Forger, Realm
+from tests.attacks.distribution.forger import Forger
+from tests.attacks.distribution.realm import Realm
 from tests.transport import hostile_server
 from tests.transport.hostile_server import Behaviour, Exchange, HostileServer, serve
 

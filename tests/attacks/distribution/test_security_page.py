@@ -23,7 +23,7 @@ from tests.cli.channel_desk import INIT, PUBLISH, Desk, make_desk
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
-STEPS = re.compile(r"^\*\*(.+?)\*\*[^\n]*\n(?:[^\n`]+\n)*\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+STEPS = re.compile(r"^\*\*([^*]+)\*\*(?:(?!\n\n).)*\n\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def functions() -> set[tuple[str, str]]:
