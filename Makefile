@@ -33,7 +33,8 @@ device-tests:
 	@echo $(DEVICE_TESTS)
 
 # Other people's programs, which read and write what edgekit signs, packs and publishes.
-INTEROP_TESTS := tests/interop tests/seal/test_pkcs11.py tests/node/test_arm64.py
+INTEROP_TESTS := tests/interop tests/seal tests/cli/test_keys.py tests/cli/test_channel.py tests/pack/test_other_readers.py \
+	tests/node/test_arm64.py tests/node/test_page.py
 
 test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, stock model_signing and tuf-js, and test against them
 	tests/devices/install.sh
@@ -43,6 +44,10 @@ test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, stock
 
 interop-tests:
 	@echo $(INTEROP_TESTS)
+
+# Findings are saved below build/fuzz/, with the command that does each again.
+fuzz: $(INSTALLED)  ## Mutate 100,000 bundles, manifests and metadata files (minutes); CASES=... for another number
+	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),100000) --processes $(WORKERS) $(ARGS)
 
 test-inc: .venv-inc/.installed  ## Run the tests of the neural-compressor backend, in an environment of its own
 	OMP_NUM_THREADS=1 EDGEKIT_INC=required .venv-inc/bin/python -m pytest -n 0 tests/backends $(ARGS)

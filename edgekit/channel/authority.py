@@ -66,13 +66,16 @@ def read_authority(family: str, files: Mapping[str, bytes]) -> Authority:
 
     Args:
         family: Its name.
-        files: Metadata by file name, verified. A family without metadata of its own speaks with the keys of targets.
+        files: Metadata by file name, verified. A family that has no role of its own speaks with the keys of targets.
     """
     root: Metadata[Root] = Metadata.from_bytes(files["root.json"])
     targets: Metadata[Targets] = Metadata.from_bytes(files["targets.json"])
     top = _signatories(root.signed, Targets.type, targets)
+    delegated = targets.signed.delegations.roles if targets.signed.delegations else None
     own = files.get(f"{family}.json")
-    below = _signatories(targets.signed, family, Metadata.from_bytes(own)) if own is not None else top
+    if own is None or family not in (delegated or {}):
+        return Authority(top, top, targets.signed.version)
+    below = _signatories(targets.signed, family, Metadata.from_bytes(own))
     return Authority(below, top, targets.signed.version)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from edgekit.channel.names import ROLE, target_path
+from edgekit.channel.names import ROLE, TOP_ROLES, target_path
 from edgekit.channel.tuf_objects import Metadata, Root, Signed, TargetFile
 from edgekit.errors import (
     AbsentError,
@@ -99,16 +99,16 @@ def ask_mirror(mirror: Transport, name: str, known: Mapping[str, bytes], now: da
         StorageError: This machine has no place for a few kilobytes.
     """
     answer = Answer(mirror, {"root.json": known["root.json"]})
+    files = [f"{role}.json" for role in (*TOP_ROLES, name.partition("/")[0])]
     try:
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-            for file, data in known.items():
-                if file != "root.json":
-                    Path(folder, file).write_bytes(data)
+            for file in set(files) & known.keys() - {"root.json"}:
+                Path(folder, file).write_bytes(known[file])
             try:
                 answer.info = _update(folder, _Fetcher(mirror), name, known["root.json"], now)
             except EdgekitError as error:
                 answer.fault = error
-            _collect(Path(folder), answer)
+            _collect(Path(folder), files, answer)
     except OSError as error:
         if isinstance(error, EdgekitError):
             raise
@@ -164,14 +164,11 @@ def _update(folder: str, fetcher: _Fetcher, name: str, root: bytes, now: datetim
         raise MalformedError(f"{fetcher.url}: {fetcher.last} cannot be read as TUF metadata: {error}") from error
 
 
-def _collect(folder: Path, answer: Answer) -> None:
+def _collect(folder: Path, files: Sequence[str], answer: Answer) -> None:
     """What was verified: the root in any case, the rest where it was verified to its end."""
-    root = folder / "root.json"
-    if root.exists():
-        answer.files["root.json"] = root.read_bytes()
-    if answer.fault is None:
-        for path in folder.glob("*.json"):
-            answer.files[path.name] = path.read_bytes()
+    for file in files if answer.fault is None else ("root.json",):
+        if (folder / file).exists():
+            answer.files[file] = (folder / file).read_bytes()
 
 
 class _Fetcher(FetcherInterface):

@@ -117,6 +117,7 @@ def parse_metadata(data: bytes, role: str, *, where: str) -> Metadata[Any]:
     read_strict(data, where=where, limit_bytes=LIMITS.targets_max_length)
     try:
         metadata: Metadata[Any] = Metadata.from_bytes(data)
+        _ = metadata.signed_bytes, canonical(metadata.to_dict())  # TUF's canonical form has no fractions, ours a range
     except (RepositoryError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MalformedError(f"{where} is no TUF metadata: {error}") from error
     if not isinstance(metadata.signed, TYPES.get(role, Targets)):

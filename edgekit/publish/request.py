@@ -137,7 +137,11 @@ def _metadata(found: object, where: str) -> dict[str, Metadata[Any]]:
                 check_family(role)
             except InputError as error:
                 raise MalformedError(f"{where}: {error}") from error
-        read[role] = parse_metadata(canonical(document), role, where=f"{where}: {role}")
+        try:
+            data = canonical(document)
+        except ValueError as error:
+            raise MalformedError(f"{where}: {role} has no canonical form: {error}") from error
+        read[role] = parse_metadata(data, role, where=f"{where}: {role}")
     return read
 
 

@@ -3,7 +3,8 @@
 A source gets a run of pieces. Who is idle takes over, from the slowest, what that one has not come to yet; when nothing
 but single pieces is left on its way, it challenges: it fetches a piece that another holds, into memory, and whoever has
 it whole and right first wins. A challenge is open to one source after a quarter of a second, and to twice as many after
-each further one, so that a good source among many that stall is found soon, and a healthy transfer is not doubled.
+each further one, so that a good source among many that stall is found soon, and a healthy transfer is not doubled. Of a
+small piece copies cost little: it is open to three sources after less time, and then to four times as many.
 
 A piece larger than what a challenger may hold in memory changes hands instead, once the challenger has shown with its
 first bytes that it is faster. One source writes into a piece at any time: a liar cannot spoil what is right.
@@ -20,6 +21,7 @@ from edgekit.errors import StorageError
 from edgekit.transport.claims import Claim
 from edgekit.transport.pieces import Piece
 from edgekit.transport.sources import Source
+from edgekit.types.blob import SMALLEST_PIECE_BYTES
 
 WAIT_S = 0.05
 LEAST_HEDGE_S = 0.1
@@ -59,6 +61,7 @@ class Board:
         self._done = set(done)
         self._sources = sources
         self._hedge_s = hedge_s
+        self._growth = 4 if pieces[0].size_bytes < SMALLEST_PIECE_BYTES else 2
         self._rest_s = rest_s
         self._changed = threading.Condition()
         self._holders: dict[int, Claim] = {}
@@ -249,7 +252,7 @@ class Board:
         """Whether a source may try to be faster with the piece that another one holds."""
         age_s = now - holder.began
         already = 1 + len(self._challengers.get(holder.piece.number, ()))
-        if already >= 2 ** min(int(age_s / self._hedge_now()), 10):
+        if already >= self._growth ** min(int(age_s / self._hedge_now()), 10):
             return False
         expected_s = holder.piece.size_bytes / source.pace if source.pace else 4 * self._hedge_now()
         return holder.rest_s(now, patience_s=self._hedge_now()) > expected_s

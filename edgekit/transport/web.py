@@ -119,8 +119,9 @@ class Web:
     ) -> Iterator[Answer]:
         """Send a request; the answer, whatever its status, for as long as the block lasts.
 
-        Once the source has answered from a public address, no other place in a private network is asked: a URL that it
-        named (a token service, the next page) leads there as little as a redirect.
+        Once the source has answered from a public address, nothing in a private network is asked any more: a URL that
+        it named (a token service, the next page), or its own name with another address, leads there as little as a
+        redirect.
 
         Args:
             method: "GET".
@@ -138,12 +139,11 @@ class Web:
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
         if content is not None:
             sent["content-length"] = str(len(content) if isinstance(content, bytes) else size_bytes)
-        is_home = urlsplit(url).netloc == self._home
-        answer = self._send(method, url, sent, content, public_only=self._is_outside and not is_home)
+        answer = self._send(method, url, sent, content, public_only=self._is_outside)
         try:
             outside = is_public(answer.peer)
-            if is_home:
-                self._is_outside = outside
+            if urlsplit(url).netloc == self._home:
+                self._is_outside = self._is_outside or outside
             for hop in range(MOST_REDIRECTS + 1):
                 place = answer.headers.get("location")
                 if not redirects or method not in ("GET", "HEAD") or answer.status not in _REDIRECTS or not place:

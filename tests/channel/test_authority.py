@@ -110,3 +110,16 @@ def test_a_model_that_targets_names_itself_has_the_authority_of_targets(tmp_path
     found = ask(repository, tmp_path)
     assert found.family == found.targets
     assert found.family.signed == (repository.signers["targets"][0].public_key.keyid,)
+
+
+def test_a_family_that_has_lost_its_role(tmp_path: Path) -> None:
+    """Its old metadata still lies in the trust folder, and nobody stands behind it any more."""
+    repository = founded()
+    before = ask(repository, tmp_path)
+    repository.targets.targets.update(repository.families["vision"].targets)
+    assert repository.targets.delegations is not None
+    assert repository.targets.delegations.roles is not None
+    del repository.targets.delegations.roles["vision"]
+    repository.publish(bump=("targets", "snapshot", "timestamp"))
+    assert (tmp_path / "metadata" / "vision.json").exists()
+    assert ask(repository, tmp_path).replaces(before)

@@ -108,3 +108,12 @@ def test_check_root() -> None:
         check_root(REPOSITORY.files[FILES["targets"]], where="it")
     with pytest.raises(SignatureError):
         check_root(REPOSITORY.first_root.replace(b'"version":1', b'"version":3'), where="it")
+
+
+def test_what_else_lies_in_the_trust_folder_is_not_taken_for_verified(tmp_path: Path) -> None:
+    repository = made()
+    mirror, root = MemoryTransport(repository.files), repository.files["metadata/1.root.json"]
+    versions = follow(MODEL, [mirror], tmp_path, root=root).versions
+    for name in ("audio.json", ".vision.json"):
+        (tmp_path / "metadata" / name).write_bytes(b"no metadata")
+    assert follow(MODEL, [mirror], tmp_path).versions == versions

@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 
+from edgekit.runtime.array_archive import write_arrays
 from tests.fuzz import hostile
 from tests.fuzz.byte_mutation import mutate_bytes
 
@@ -28,6 +29,14 @@ def write_array(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     return stream.getvalue()
+
+
+def specimens_of_arrays() -> tuple[bytes, bytes]:
+    """An .npz with two arrays, and an .npy."""
+    array = (np.arange(2 * 192) % 7).astype(np.float32).reshape(2, 1, 3, 8, 8)
+    stream = io.BytesIO()
+    write_arrays(stream, {"image": array, "labels": np.arange(2)})
+    return stream.getvalue(), write_array(array)
 
 
 def mutate_array(random: Random, data: bytes) -> bytes:

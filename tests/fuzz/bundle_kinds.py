@@ -16,6 +16,7 @@ from tests.fuzz.folders import Tree, mutate_names, read_tree, write_tree
 from tests.fuzz.forge import Forged, forge
 from tests.fuzz.json_mutation import is_json, mutate_json
 from tests.fuzz.kinds import Kind, hold
+from tests.fuzz.manifest_mutation import mutate_manifest
 from tests.fuzz.specimens import Specimens
 from tests.fuzz.tar_mutation import mutate_tar
 
@@ -87,7 +88,7 @@ class _Bundles:
     def draw_resigned(self, random: Random) -> Forged:
         source = self._specimens.large if random.random() < 0.2 else self._specimens.bundle
         others = [self._specimens.successor.manifest_bytes, self._specimens.bundle.index]
-        written = mutate_json(random, source.manifest_bytes, others, canonical=0.98)
+        written = mutate_manifest(random, source.manifest_bytes, others)
         alter = NO_PROVENANCE if random.random() < 0.3 else {}
         return forge(source, manifest=written, signer=self._specimens.publisher, alter=alter)
 
@@ -104,7 +105,7 @@ class _Bundles:
         source = random.choice((self._specimens.bundle, self._specimens.large)).manifest_bytes
         if random.random() < 0.2:
             return mutate_bytes(random, source, [self._specimens.successor.manifest_bytes])
-        return mutate_json(random, source, [self._specimens.successor.manifest_bytes], canonical=0.98)
+        return mutate_manifest(random, source, [self._specimens.successor.manifest_bytes])
 
     def _judge_path(self, path: Path, place: Path) -> None:
         verdict, source = verify_bundle(path, self._keys), self._specimens.bundle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,20 +10,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_der_private_key
 
 from edgekit.errors import EdgekitError
 from edgekit.node.infer import read_inputs
 from edgekit.pack.golden_inputs import read_given
-from edgekit.runtime.array_archive import write_arrays
 from edgekit.seal.key_files import read_private, read_public
 from edgekit.seal.keys import PublicKey
 from edgekit.seal.pkcs8 import encrypted_pem, plain_pem
 from edgekit.types.spec import TensorSpec
 from tests.bundle.building import variant
 from tests.fuzz import hostile
-from tests.fuzz.archive_mutation import mutate_archive, mutate_array, write_array
+from tests.fuzz.archive_mutation import mutate_archive, mutate_array, specimens_of_arrays
 from tests.fuzz.byte_mutation import mutate_bytes
 from tests.fuzz.kinds import Kind, hold
 from tests.fuzz.specimens import Specimens
@@ -67,10 +64,7 @@ class _Files:
     @cached_property
     def _arrays(self) -> tuple[bytes, bytes]:
         """An .npz and an .npy."""
-        array = (np.arange(2 * 192) % 7).astype(np.float32).reshape(2, 1, 3, 8, 8)
-        stream = io.BytesIO()
-        write_arrays(stream, {"image": array, "labels": np.arange(2)})
-        return stream.getvalue(), write_array(array)
+        return specimens_of_arrays()
 
     def draw_key(self, random: Random) -> File:
         role = random.choices(("public", "private", "did", "scrypt"), (40, 40, 19, 1))[0]

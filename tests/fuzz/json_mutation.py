@@ -14,6 +14,9 @@ from tests.fuzz.json_text import Pairs, Raw, read, write, write_loosely
 LARGE_SHARE = 0.003
 """Of the mutations: they cost a hundred times as much as others."""
 
+MOST_VALUES = 10_000
+"""That a list is multiplied to."""
+
 
 def mutate_json(random: Random, data: bytes, others: Sequence[bytes] = (), *, canonical: float = 0.9) -> bytes:
     """A changed document.
@@ -120,8 +123,7 @@ def _change_list(random: Random, items: list[Any]) -> None:
     elif how == 2 and len(items) > 1:
         random.shuffle(items)
     elif how == 3 and items:
-        times = random.choice((2, 20, 300, 5000 // len(items) + 1))
-        items *= times if len(items) * times <= 20_000 else 2
+        items *= min(random.choice((2, 20, 300, 5000)), MOST_VALUES // len(_slots([items])) + 1)
     elif how == 4:
         items.clear()
     else:

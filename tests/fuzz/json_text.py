@@ -14,6 +14,7 @@ import rfc8785
 
 
 DEEPEST = 100
+LONGEST_INTEGER = 400
 
 
 class Raw(str):
@@ -33,7 +34,7 @@ def read(data: bytes) -> Any:
     Law: write(read(data)) == data for canonical JSON.
     """
     try:
-        tree = json.loads(data, object_pairs_hook=_pairs, parse_float=_float, parse_constant=Raw)
+        tree = json.loads(data, object_pairs_hook=_pairs, parse_float=_float, parse_int=_int, parse_constant=Raw)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     level = [tree]
@@ -79,7 +80,7 @@ def _text(tree: Any, *, order: bool) -> str:
     if isinstance(tree, str):
         return _string(tree)
     if isinstance(tree, float):
-        return rfc8785.dumps(tree).decode()
+        return rfc8785.dumps(tree).decode() if math.isfinite(tree) else str(tree)
     return json.dumps(tree)
 
 
@@ -91,6 +92,11 @@ def _parts(value: Any) -> list[Any]:
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Pairs:
     return Pairs([key, value] for key, value in pairs)
+
+
+def _int(text: str) -> Any:
+    """An integer, or the text of one that Python would not write again."""
+    return int(text) if len(text) <= LONGEST_INTEGER else Raw(text)
 
 
 def _float(text: str) -> Any:

@@ -35,6 +35,7 @@ from tests.fuzz.forge import forge, loosely
 from tests.fuzz.json_mutation import is_json, mutate_json, mutate_tree
 from tests.fuzz.json_text import Pairs, read, write
 from tests.fuzz.kinds import Kind, hold
+from tests.fuzz.manifest_mutation import mutate_manifest
 from tests.fuzz.resigning import resign
 from tests.fuzz.specimens import Specimens
 from tests.node.scene import MACHINE
@@ -152,7 +153,7 @@ class _Nodes:
         others = [self._specimens.successor.manifest_bytes, self._specimens.bundle.index]
         written = source.manifest_bytes
         if random.random() < 0.95:
-            written = mutate_json(random, written, others, canonical=0.99)
+            written = mutate_manifest(random, written, others)
         made = forge(source, manifest=written, signer=self._specimens.publisher)
         manifest = loosely(written, source.manifest)
         notice = {

@@ -311,9 +311,9 @@ def test_a_model_that_hangs_is_ended_with_all_that_it_started(onnx, monkeypatch,
     """
     monkeypatch.setenv("PYTHONPATH", str(write_stand_in(tmp_path / "path", deed)))
     start = time.monotonic()
-    with pytest.raises(SelfTestError, match="came to no end within 2 s"):
-        self_test(folder, variant, timeout_s=2)
-    assert time.monotonic() - start < 10
+    with pytest.raises(SelfTestError, match="came to no end within 5 s"):
+        self_test(folder, variant, timeout_s=5)  # a busy machine takes some of it to start Python
+    assert time.monotonic() - start < 30
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 5
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:

@@ -145,6 +145,7 @@ def sign_with_a_foreign_key(lab: Lab, document: dict[str, Any]) -> None:
         (lambda it: it["files"].update(root=it["files"]["vision"]), MalformedError),
         (lambda it: it["files"]["vision"].pop("signed"), MalformedError),
         (lambda it: it["files"]["vision"].update(signed=[]), MalformedError),
+        (lambda it: it["files"]["vision"]["signed"].update(x=0.5), MalformedError),
         (lambda it: it["before"].pop("vision"), RollbackError),
         (lambda it: it["files"]["vision"]["signed"].update(version=9), RollbackError),
         (lambda it: it["before"]["root"]["signed"].update(version=9), SignatureError),
@@ -171,6 +172,12 @@ def test_a_signature_over_something_else(lab: Lab, change: Change) -> None:
 
     with pytest.raises(SignatureError, match="is wrong, or does not count"):
         read_request(altered(change, more_time), where="it")
+
+
+def test_a_number_without_a_canonical_form(change: Change) -> None:
+    data = write_request(change).replace(b'"version":2', b'"version":1e17')
+    with pytest.raises(MalformedError, match="no canonical form"):
+        read_request(data, where="it")
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"[" * 1000, b'{"schema":1}'])

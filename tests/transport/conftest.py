@@ -17,7 +17,8 @@ from edgekit.transport.patience import Patience
 from tests.transport.hostile_server import HostileServer
 from tests.transport.registry_stand_in import url_of
 
-SHORT = Patience(connect_s=2.0, answer_s=1.5, silence_s=1.0, slowest_bytes_per_s=1024.0, window_s=2.0)
+SHORT = Patience(connect_s=3.0, answer_s=2.5, silence_s=2.5, slowest_bytes_per_s=1024.0, window_s=2.0)
+"""Long enough for a machine that does other things too, short enough for a test that waits for it."""
 
 Start = Callable[..., HostileServer]
 Connect = Callable[..., HttpTransport]

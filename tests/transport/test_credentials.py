@@ -140,6 +140,25 @@ def test_a_redirect_from_outside_does_not_lead_into_a_private_network(
     assert inside.seen == []
 
 
+def test_a_source_outside_does_not_become_one_of_a_private_network(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner has its name lead elsewhere (DNS rebinding)."""
+    server = start({"file": b"x"})
+    # As if it had been on the public internet the first time.
+    monkeypatch.setattr("edgekit.transport.web.is_public", lambda address: True)
+    transport = HttpTransport(server.url)
+    try:
+        assert read_all(transport, "file", limit_bytes=1) == b"x"
+        for pool in transport._web._pools.values():  # a new connection, to what is now an address of this machine
+            pool.close()
+        with pytest.raises(TransferError, match="private network"):
+            read_all(transport, "file", limit_bytes=1)
+    finally:
+        transport.close()
+    assert len(server.seen) == 1
+
+
 def test_proxies_of_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start({}, lambda exchange: exchange.answer(200, exchange.name.encode()))
     monkeypatch.setenv("http_proxy", f"http://me:pw@127.0.0.1:{server.port}")

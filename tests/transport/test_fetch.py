@@ -17,9 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.errors import DigestError, InputError, LengthError, MalformedError, SourcesError, StorageError
+from edgekit.transport.board import Board
+from edgekit.transport.claims import Claim
 from edgekit.transport.fetch import FetchSettings, Sources
 from edgekit.transport.file import FileTransport
 from edgekit.transport.patience import Patience
+from edgekit.transport.pieces import pieces_of
+from edgekit.transport.sources import Source
 from edgekit.types.blob import Blob, Pieces
 from tests.transport import hostile_server as hostile
 from tests.transport import scripted
@@ -104,18 +108,24 @@ def test_bad_sources_alone_give_nothing(start: Start, connect: Connect, tmp_path
 def test_one_good_source_among_nine_bad_ones(
     start: Start, connect: Connect, tmp_path: Path, bad: list[Behaviour]
 ) -> None:
-    """The target is twice the time of the good one alone; benchmarks/mirrors.py has the figures."""
+    """The target is twice the time of the good one alone; benchmarks/mirrors.py has the figures.
+
+    Once of three times it has to be reached: other programs run on this machine.
+    """
     made = noise(8 * MIB)
-    took = []
-    for behaviours in ([], bad):
-        good = start(made.files, bytes_per_s=8e6)
-        transports = [connect(start(made.files, behaviour)) for behaviour in behaviours] + [connect(good)]
-        began = time.monotonic()
-        Sources(transports).fetch(made.blob, tmp_path / "x")
-        took.append(time.monotonic() - began)
-        assert (tmp_path / "x").read_bytes() == made.data
-        assert good.sent_bytes < made.blob.size_bytes + 2 * MIB
-    assert took[1] < 2 * took[0] + 0.5  # 0.5 s for a machine that does other things too
+    for _ in range(3):
+        took = []
+        for behaviours in ([], bad):
+            good = start(made.files, bytes_per_s=8e6)
+            transports = [connect(start(made.files, behaviour)) for behaviour in behaviours] + [connect(good)]
+            began = time.monotonic()
+            Sources(transports).fetch(made.blob, tmp_path / "x")
+            took.append(time.monotonic() - began)
+            assert (tmp_path / "x").read_bytes() == made.data
+            assert good.sent_bytes < made.blob.size_bytes + 2 * MIB
+        if took[1] < 2 * took[0] + 0.3:
+            return
+    pytest.fail(f"{took[1]:.2f} s, and {took[0]:.2f} s without the bad ones")
 
 
 def test_who_was_overtaken_writes_no_more(tmp_path: Path) -> None:
@@ -248,8 +258,29 @@ def test_small_files_do_not_wait_long_for_those_that_stall(start: Start, connect
         began = time.monotonic()
         assert sources.read(one.blob, limit_bytes=5000) == one.data
         took.append(time.monotonic() - began)
-    assert took[0] < 1.5
-    assert sum(took[1:]) < 1.5, "those that stalled are still tried first"
+    assert sorted(took[1:])[1] < 0.25, "those that stalled are still tried first"
+
+
+@pytest.mark.parametrize(("made", "expected"), [(SMALL, 9), (noise(MIB), 3)], ids=["small", "a whole piece"])
+def test_who_may_try_a_piece_whose_holder_is_silent(made: Noise, expected: int) -> None:
+    """After two terms: copies of a small file cost little, those of a larger one more."""
+    holder, *others = [Source(Scripted(f"memory:{at}", made.files, scripted.good)) for at in range(10)]
+    board = Board(made.blob.sha256, pieces_of(made.blob), [holder, *others], done=(), hedge_s=60.0, rest_s=1.0)
+    claim = board.next(holder)
+    assert claim is not None
+    claim.began -= 121.0
+    claim.heard -= 121.0
+    claims: list[Claim | None] = []
+    askers = [threading.Thread(target=lambda one=one: claims.append(board.next(one))) for one in others]
+    for asker in askers:
+        asker.start()
+    deadline = time.monotonic() + 10
+    while sum(one is not None for one in claims) < expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    board.stop()
+    for asker in askers:
+        asker.join()
+    assert sum(one is not None and one.challenges for one in claims) == expected
 
 
 def test_nothing_on_the_disk_beyond_the_blob(start: Start, connect: Connect, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_what_a_bad_server_does_has_a_name(
         read(transport, *part)
     assert type(caught.value) is kind
     assert caught.value.source == transport.url
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
 
 
 def test_slow_retrieval_ends(start: Start, connect: Connect) -> None:
@@ -115,7 +115,7 @@ def test_slow_retrieval_ends(start: Start, connect: Connect) -> None:
     began = time.monotonic()
     with pytest.raises(StalledError, match="less than the 1024"):
         read_all(transport, "metadata/timestamp.json", limit_bytes=5000)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
 
 
 def test_a_slow_reader_is_not_held_against_the_server(start: Start, connect: Connect) -> None:
@@ -239,7 +239,7 @@ def test_a_server_that_does_not_take_the_content_ends_the_write(start: Start, co
 def test_a_write_may_take_longer_than_an_answer(start: Start, connect: Connect) -> None:
     def chunks() -> object:
         for _ in range(5):
-            time.sleep(0.5)  # 2.5 s in all; an answer has 1.5 s
+            time.sleep(0.7)  # 3.5 s in all; an answer has 2.5 s
             yield b"x" * 1000
 
     server = start({})
