@@ -19,14 +19,11 @@ from edgekit.types.progress import Progress, Silent
 
 NODE_WHEELS = (
     *WHEELS,
-    "anyio",
     "cffi",
     "click",
     "cryptography",
     "h11",
     "httpcore2",
-    "httpx2",
-    "idna",
     "markdown-it-py",
     "mdurl",
     "pycparser",
@@ -37,7 +34,6 @@ NODE_WHEELS = (
     "tomli-w",
     "truststore",
     "tuf",
-    "typing-extensions",
     "urllib3",
 )
 """What the base installation of edgekit needs, with all that these need, and the runtimes."""

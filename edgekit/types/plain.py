@@ -10,6 +10,7 @@ keys, `X | None` and such dataclasses.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def from_plain(kind: type[T], data: object, *, where: str) -> T:
     """
     if not isinstance(data, Mapping):
         raise _wrong(where, "an object", data)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy takes a type for what cannot be hashed
     known = dataclasses.fields(kind)  # type: ignore[arg-type]  # T is a dataclass, which typing cannot say
     for item in known:
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
@@ -74,6 +75,11 @@ def from_plain(kind: type[T], data: object, *, where: str) -> T:
         if item.name in data
     }
     return kind(**values)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _value(hint: Any, found: Any, where: str) -> Any:

@@ -85,7 +85,7 @@ def test_its_command_line_starts_from_anywhere(unpacked, tmp_path):
 
 def test_it_speaks_https_and_has_the_runtimes(unpacked, tmp_path):
     program = (
-        "import httpx2, json, ssl, tuf.ngclient; from pathlib import Path; from edgekit.node.probe import probe;"
+        "import httpcore2, json, ssl, tuf.ngclient; from pathlib import Path; from edgekit.node.probe import probe;"
         "from edgekit.runtime.agent_process import python_words;"
         "print(json.dumps([ssl.OPENSSL_VERSION, sorted(probe(Path('.')).runtimes), python_words()]))"
     )

@@ -52,9 +52,12 @@ def missing(what: str, how: str) -> None:
     pytest.skip(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium, the system's own; playwright only drives it."""
+    """Headless Chromium, the system's own; playwright only drives it.
+
+    Not for the whole session: while it is there, an event loop runs in this thread, and no other can.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
