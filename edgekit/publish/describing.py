@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgekit import digest
 from edgekit.channel.tuf_objects import Key, Metadata, Root, Targets
-from edgekit.errors import KeyFileError
+from edgekit.errors import KeyFileError, MalformedError
 from edgekit.publish.change import Change
 from edgekit.publish.key_names import name_key, public_key
 from edgekit.publish.periods import HOUR
@@ -17,6 +18,8 @@ from edgekit.seal.tuf_signer import tuf_key
 
 _ABSENT = object()
 LONGEST_VALUE = 160
+MOST_CHARACTERS = 2**25
+"""Of all paths in a document; a family of 10,000 models has a twentieth of it."""
 
 
 def describe(change: Change, *, whole: bool = False) -> tuple[str, ...]:
@@ -30,6 +33,9 @@ def describe(change: Change, *, whole: bool = False) -> tuple[str, ...]:
     Returns:
         One line per role, and below it one indented line per value that is new, gone or different. Keys go by their
         fingerprints. Values from the request are quoted as JSON, so that they cannot pass for lines of ours.
+
+    Raises:
+        MalformedError: There is more to tell than anybody can look through.
     """
     lines = []
     for role, metadata in change.files.items():
@@ -62,11 +68,17 @@ def _brief(metadata: Metadata[Any]) -> dict[str, Any]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    for path in sorted({*old, *new}):
+    paths = sorted({*old, *new})
+
+    def leads_on(path: str) -> bool:
+        place = bisect_left(paths, f"{path} ")
+        return place < len(paths) and paths[place].startswith(f"{path} ")
+
+    for path in paths:
         before, after = old.get(path, _ABSENT), new.get(path, _ABSENT)
         if before == after or path == "version":
             continue
-        if {} in (before, after) and any(other.startswith(f"{path} ") for other in {*old, *new}):
+        if {} in (before, after) and leads_on(path):
             continue  # what it was empty of is told
         if isinstance(before, list) and isinstance(after, list):
             yield from _list_differences(path, before, after)
@@ -87,23 +99,42 @@ def _list_differences(path: str, before: list[Any], after: list[Any]) -> Iterato
             yield f"{sign} {path}: {_told(item)}"
 
 
-def _flat(value: Any, names: Mapping[str, str], path: str = "") -> dict[str, Any]:
-    """Path -> value, of everything in a document; lists of plain values stay whole."""
+def _flat(value: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    """Path -> value, of everything in a document; lists of plain values stay whole.
+
+    Raises:
+        MalformedError: The paths are too long together: each repeats all keys that lead to its value.
+    """
+    found: dict[str, Any] = {}
+    characters = 0
+    for path, item in _leaves(value, names, ""):
+        characters += len(path)
+        if characters > MOST_CHARACTERS:
+            raise MalformedError(
+                f"telling what would be signed takes more than {MOST_CHARACTERS} characters",
+                hint="nobody can look through that: do not sign it",
+            )
+        found[path] = item
+    return found
+
+
+def _leaves(value: Any, names: Mapping[str, str], path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
-        found: dict[str, Any] = {}
         for key, item in value.items():
             shown = key if _is_plain(key) else json.dumps(key)
-            found |= _flat(item, names, f"{path} {shown}".strip())
-        return found
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        found = {}
+            yield from _leaves(item, names, f"{path} {shown}".strip())
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        labels: set[str] = set()
         for number, item in enumerate(value):
             label = item["name"] if isinstance(item, dict) and _is_plain(item.get("name")) else str(number)
-            found |= _flat(item, names, f"{path} {label}".strip())
-        return found
-    if isinstance(value, list):
-        return {path: [_named(item, names) for item in value]}
-    return {path: _named(value, names)}
+            if label in labels:  # as the name of another entry; under one path, only the last would be told
+                label = json.dumps(f"{label} {number}")
+            labels.add(label)
+            yield from _leaves(item, names, f"{path} {label}".strip())
+    elif isinstance(value, list):
+        yield path, [_named(item, names) for item in value]
+    else:
+        yield path, _named(value, names)
 
 
 def _is_plain(text: object) -> bool:

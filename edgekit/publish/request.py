@@ -185,7 +185,7 @@ def _check_signatures(change: Change, where: str) -> None:
         for keyid in metadata.signatures:
             if (role, keyid) not in valid:
                 raise SignatureError(
-                    f"{where}: the signature of {role} by key id {keyid[:16]} is wrong, or does not count"
+                    f"{where}: the signature of {role} by key id {str(keyid)[:16]} is wrong, or does not count"
                 )
 
 

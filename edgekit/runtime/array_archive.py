@@ -30,6 +30,7 @@ _ENTRY_BYTES = 2**11
 """What zip writes about an entry, its name included. A file of nothing else would be millions of entries in memory."""
 _NUMERIC = "fiub"
 _SUFFIX = ".npy"
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADER = re.compile(
     rb"\{'descr': '([<>|=]?[?bfiucOSUVmM][0-9]{0,8})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,15}, ?)*(?:[0-9]{1,15})?)\),? ?\}\s*"
@@ -116,6 +117,8 @@ def _check_entries(entries: list[zipfile.ZipInfo], limit_bytes: int) -> None:
     for name in names:
         if not name.endswith(_SUFFIX) or len(name) > LONGEST_NAME or not name.isprintable():
             raise ValueError(f"it holds something that is no array: {name[:80]!r}")
+    if any(entry.compress_type not in _METHODS for entry in entries):
+        raise ValueError("it is compressed as numpy never does")
     size = sum(entry.file_size for entry in entries)
     if size > limit_bytes + _HEADER_BYTES * len(entries):
         raise ValueError(f"it unpacks to {size} bytes; at most {limit_bytes} are read")

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -110,7 +110,7 @@ def read_private(path: Path, passphrase: Callable[[], bytes]) -> MemoryKey:
         secret = passphrase()
     try:
         key = load_pem_private_key(data, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
         # Not chained: what the library says about bytes that it cannot parse may quote them.
         raise _unreadable(path, encrypted=secret is not None) from None
     if isinstance(key, Ed25519PrivateKey) or (

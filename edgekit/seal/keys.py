@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NoReturn, TypeAlias
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -67,7 +67,7 @@ class PublicKey:
             raise KeyFileError("this is no public key in PEM", hint=f"its first line has to be {_PUBLIC_LABEL}")
         try:
             key = load_pem_public_key(found.encode())
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (ValueError, UnsupportedAlgorithm, InternalError) as error:
             raise KeyFileError(f"this public key cannot be read: {error}") from error
         return of_cryptography(key)
 
@@ -85,7 +85,7 @@ class PublicKey:
             if kind == "p256":
                 return of_cryptography(EllipticCurvePublicKey.from_encoded_point(SECP256R1(), raw))
             return of_cryptography(Ed25519PublicKey.from_public_bytes(raw))
-        except ValueError as error:
+        except (ValueError, InternalError) as error:
             raise KeyFileError(f"{did[:80]} holds no key: {error}") from error
 
     @property

@@ -11,12 +11,14 @@ from random import Random
 import numpy as np
 
 from edgekit.runtime.array_archive import write_arrays
+from edgekit.types.qparams import Array
 from tests.fuzz import hostile
 from tests.fuzz.byte_mutation import mutate_bytes
 
 SHAPES = (
     "()", "(0,)", "(1,)", "(4, 1, 10)", "(99999999999,)", "(2147483647, 2147483647)", "(-1,)", "(1, -5)", "(True,)",
-    "(1.0,)", "[4, 1]", "4", "(" + "1, " * 40 + ")", "(" + "0, 9999999999, " * 9 + ")", "(65536, 0, 65536, 65536)", "None",
+    "(1.0,)", "[4, 1]", "4", "(" + "1, " * 40 + ")", "(" + "0, 9999999999, " * 9 + ")", "(65536, 0, 65536, 65536)",
+    "None",
 )  # fmt: skip
 DTYPES = (
     "'<f4'", "'|i1'", "'>f8'", "'<f2'", "'|b1'", "'|O'", "'<U9999999'", "'|V99999999'", "'<M8'", "'<c16'", "'f4'",
@@ -24,7 +26,7 @@ DTYPES = (
 )  # fmt: skip
 
 
-def write_array(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def write_array(array: Array) -> bytes:
     """An .npy."""
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
@@ -46,7 +48,9 @@ def mutate_array(random: Random, data: bytes) -> bytes:
     order = random.choice(("False", "True", "0", "None"))
     header = f"{{'descr': {random.choice(DTYPES)}, 'fortran_order': {order}, 'shape': {random.choice(SHAPES)}, }}"
     if random.random() < 0.2:
-        header = random.choice((hostile.deep(3000, "["), "()" * 9000, "__import__('os').abort()", header + " " * 60_000))
+        header = random.choice(
+            (hostile.deep(3000, "["), "()" * 9000, "__import__('os').abort()", header + " " * 60_000)
+        )
     text = header.encode() + b"\n"
     version = random.choice((1, 1, 1, 2, 3, 9))
     width = 2 if version == 1 else 4
@@ -77,12 +81,16 @@ def _change(random: Random, entries: list[tuple[str, bytes]]) -> None:
     elif how == 4 and entries:
         entries += [random.choice(entries)] * random.choice((1, 300))
     else:
-        entries.append((random.choice(("bomb.npy", "labels.npy", "x.txt")), bytes(random.choice((0, 10**6, 8 * 10**6)))))
+        entries.append(
+            (random.choice(("bomb.npy", "labels.npy", "x.txt")), bytes(random.choice((0, 10**6, 8 * 10**6))))
+        )
 
 
 def _write(random: Random, entries: Sequence[tuple[str, bytes]]) -> bytes:
     stream = io.BytesIO()
-    method = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    method = random.choice(
+        (zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that come twice, which is what is wanted here
         with zipfile.ZipFile(stream, "w", method) as archive:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from edgekit.bundle.extraction import extract
 from edgekit.bundle.manifest_file import read_manifest, write_manifest
@@ -24,7 +25,7 @@ NO_PROVENANCE = {"no_provenance": bytes}
 """The image index is signed by the provenance alone, which anybody may leave out."""
 
 
-def bundle_kinds(specimens: Specimens) -> Iterator[Kind[object]]:
+def bundle_kinds(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All of them."""
     maker = _Bundles(specimens)
     same = "the bundle digest and every extracted file are the original's"
@@ -72,7 +73,9 @@ class _Bundles:
         source = self._specimens.bundle
         others = [self._specimens.successor.index, self._specimens.bundle.manifest_bytes]
         parts = ["image_index", "index", "provenance_manifest", "provenance"]
-        parts += [f"{part}:{one.name}" for part in ("image", "config", "oms", "signature") for one in source.manifest.variants]
+        parts += [
+            f"{part}:{one.name}" for part in ("image", "config", "oms", "signature") for one in source.manifest.variants
+        ]
         alter = {}
         for part in random.sample(parts, random.choice((1, 1, 1, 2))):
             alter[part] = lambda data: mutate_json(random, data, others, canonical=0.97) if is_json(data) else data

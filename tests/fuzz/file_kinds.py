@@ -10,7 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_der_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_der_private_key,
+)
 
 from edgekit.errors import EdgekitError
 from edgekit.node.infer import read_inputs
@@ -42,7 +47,9 @@ class File:
 def file_kinds(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All of them."""
     maker = _Files(specimens)
-    yield Kind("key", "the key is the same once it is written and read again, and signs", maker.draw_key, _judge_key, 600)
+    yield Kind(
+        "key", "the key is the same once it is written and read again, and signs", maker.draw_key, _judge_key, 600
+    )
     yield Kind("arrays", "numbers, of no more bytes than are allowed", maker.draw_arrays, _judge_arrays, 700)
 
 
@@ -70,7 +77,9 @@ class _Files:
         role = random.choices(("public", "private", "did", "scrypt"), (40, 40, 19, 1))[0]
         data = random.choice(self._keys[role])
         if role == "did":
-            return File(random.choice((mutate_bytes(random, data), hostile.name(random).encode("utf-8", "replace"))), role)
+            return File(
+                random.choice((mutate_bytes(random, data), hostile.name(random).encode("utf-8", "replace"))), role
+            )
         if random.random() < 0.4:
             return File(mutate_bytes(random, data, [one for found in self._keys.values() for one in found]), role)
         label = data.partition(b"-----BEGIN ")[2].partition(b"-----")[0]

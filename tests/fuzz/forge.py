@@ -1,4 +1,4 @@
-"""Forge: bundles in memory whose digests all fit, as an attacker makes them; signed by a trusted key where it is told to.
+"""Forge: bundles in memory whose digests all fit, as an attacker makes them; signed by a trusted key if told to.
 
 Nothing here keeps to the rules of `edgekit.bundle.manifest_rules`: what is signed may be nonsense.
 """

@@ -58,7 +58,7 @@ def deep(levels: int, opening: str) -> str:
 
 @cache
 def large(kind: int, entries: int) -> str:
-    """A value that takes far more memory, or time, than its text: many empty lists, objects, texts, or keys."""
+    """A value that takes far more memory, or time, than its text: empty lists, objects, texts, keys, a long path."""
     if kind == 0:
         return "[" + ",".join(["[]"] * entries) + "]"
     if kind == 1:
@@ -66,7 +66,9 @@ def large(kind: int, entries: int) -> str:
     if kind == 2:
         return "[" + ",".join(['"a"'] * entries) + "]"
     keys = [f'"{number:x}":0' for number in range(entries)]
+    if kind == 5:
+        return '{"' + "k" * 100_000 + '":{' + ",".join(keys) + "}}"
     return "{" + ",".join([*keys, keys[-1]] if kind == 3 else keys) + "}"
 
 
-LARGE_KINDS = 5
+LARGE_KINDS = 6

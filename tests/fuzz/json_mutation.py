@@ -75,7 +75,7 @@ def _pick(random: Random, slots: Sequence[tuple[list[Any], int, int]]) -> tuple[
 def _change(random: Random, holder: list[Any], index: int, others: Sequence[bytes]) -> None:
     value = holder[index]
     if random.random() < LARGE_SHARE:
-        entries = random.choice((3_000, 30_000, 100_000))
+        entries = random.choices((3_000, 30_000, 100_000, 330_000, 1_300_000), (30, 30, 30, 8, 2))[0]
         holder[index] = Raw(hostile.large(random.randrange(hostile.LARGE_KINDS), entries))
     elif random.random() < 0.12:
         holder[index] = Raw(hostile.token(random))

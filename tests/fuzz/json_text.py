@@ -12,7 +12,6 @@ from typing import Any
 
 import rfc8785
 
-
 DEEPEST = 100
 LONGEST_INTEGER = 400
 

@@ -26,6 +26,7 @@ class Kind(Generic[T]):
         judge: Hands it to the functions that read such input, in an empty folder; raises EdgekitError where it is
             refused, LawError where it is accepted against the law.
         share: How many of ten thousand cases are of it.
+        most_bytes: Peak growth of the resident set in one case.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind(Generic[T]):
     draw: Callable[[Random], T]
     judge: Callable[[T, Path], None]
     share: int
+    most_bytes: int = 64 * 2**20
 
 
 def hold(holds: bool, what: str) -> None:

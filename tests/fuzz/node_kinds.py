@@ -121,7 +121,9 @@ class _Nodes:
             name = random.choice(sorted(tree))
             entry = tree[name]
             if not isinstance(entry, bytes):
-                tree[name] = Link(random.choice(("slots/a", "slots/b", "slots/next", "slots", ".", "..", "nowhere", "../x")))
+                tree[name] = Link(
+                    random.choice(("slots/a", "slots/b", "slots/next", "slots", ".", "..", "nowhere", "../x"))
+                )
             elif random.random() < 0.25:
                 mutate_names(random, tree, others={}, is_foreign=False)
             elif is_json(entry) and random.random() < 0.75:

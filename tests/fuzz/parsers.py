@@ -132,7 +132,9 @@ def _arrays(specimens: Specimens) -> list[bytes]:
 
 PARSERS = {
     "strict-json": Parser(parse_strict_json, _documents),
-    "manifest": Parser(parse_manifest, lambda specimens: [specimens.bundle.manifest_bytes, specimens.large.manifest_bytes]),
+    "manifest": Parser(
+        parse_manifest, lambda specimens: [specimens.bundle.manifest_bytes, specimens.large.manifest_bytes]
+    ),
     "oci": Parser(parse_oci, _documents),
     "dsse": Parser(parse_dsse, lambda specimens: [_envelope(data) for data in _signed(specimens)]),
     "sigstore-bundle": Parser(parse_sigstore_bundle, _signed),

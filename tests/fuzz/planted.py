@@ -1,6 +1,6 @@
 """Kinds that do what must not be done: run as a program, it tells which misdeeds a bench finds.
 
-    python -m tests.fuzz.planted FOLDER
+python -m tests.fuzz.planted FOLDER
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def start_program(mutant: bytes, place: Path) -> None:
 
 
 def crash(mutant: bytes, place: Path) -> None:
-    {}[mutant]  # noqa: B018  # a KeyError
+    raise KeyError(mutant)
 
 
 def break_law(mutant: bytes, place: Path) -> None:
@@ -75,7 +75,17 @@ def leave_open(mutant: bytes, place: Path) -> None:
 
 
 FINE = (refuse, accept)
-MISDEEDS = (write_outside, write_through_link, read_outside, start_program, crash, break_law, take_memory, take_time, leave_open)
+MISDEEDS = (
+    write_outside,
+    write_through_link,
+    read_outside,
+    start_program,
+    crash,
+    break_law,
+    take_memory,
+    take_time,
+    leave_open,
+)
 
 
 def planted_kinds(specimens: Specimens) -> Iterator[Kind[bytes]]:

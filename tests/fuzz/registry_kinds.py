@@ -31,6 +31,8 @@ TOKEN = "/token"
 CHALLENGE = f'Bearer realm="http://{HOST}{TOKEN}",service="registry"'
 STATUSES = (200, 200, 204, 206, 301, 400, 401, 403, 404, 405, 416, 429, 500, 503)
 HEADERS = ("content-type", "content-length", "content-range", "link", "docker-content-digest", "www-authenticate")
+LARGEST_TREE_BYTES = 32 * 4 * 2**20
+"""A list of referrers has at most 4 MiB, and a JSON text of empty objects takes 24 times its length as a tree."""
 MOST_REQUESTS = 400
 """In one pull; a valid one takes 30."""
 
@@ -51,7 +53,14 @@ Replies = dict[str, Reply]
 def registry_kinds(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All of them."""
     maker = _Registries(specimens)
-    yield Kind("registry", "the bundle that was pulled and verified is the original", maker.draw, maker.judge, 400)
+    yield Kind(
+        "registry",
+        "the bundle that was pulled and verified is the original",
+        maker.draw,
+        maker.judge,
+        400,
+        most_bytes=LARGEST_TREE_BYTES,
+    )
 
 
 class _Registries:
@@ -69,12 +78,13 @@ class _Registries:
         referring: dict[str, list[Any]] = {}
         for sha256, data in source.blobs.items():
             found[f"{BELOW}blobs/sha256:{sha256}"] = Reply(200, {"content-type": "application/octet-stream"}, data)
-            document = json.loads(data) if is_json(data) else {}
-            if isinstance(document, dict) and "manifests" in document or "layers" in document:
+            document = json.loads(data) if data.startswith(b"{") else {}
+            if "manifests" in document or "layers" in document:
                 found[f"{BELOW}manifests/sha256:{sha256}"] = Reply(200, {"content-type": document["mediaType"]}, data)
-            if isinstance(document, dict) and "subject" in document:
+            if "subject" in document:
                 referrer = Referrer(
-                    describe(data, media_types.IMAGE_MANIFEST, annotations=document["annotations"]), document["artifactType"]
+                    describe(data, media_types.IMAGE_MANIFEST, annotations=document["annotations"]),
+                    document["artifactType"],
                 )
                 referring.setdefault(document["subject"]["digest"], []).append(referrer.to_plain())
         for name, listed in referring.items():
@@ -109,12 +119,27 @@ class _Registries:
             return replace(reply, status=random.choice(STATUSES))
         if how <= 2:
             name = random.choice((*reply.headers, *HEADERS))
-            values = (hostile.name(random), "bytes 0-9/10", "1", "-1", f"<{hostile.name(random)}>; rel=next", f"<{BELOW}>; rel=next")
-            return replace(reply, headers={**reply.headers, name: random.choice(values)})
+            values = (
+                hostile.name(random),
+                "bytes 0-9/10",
+                "1",
+                "-1",
+                f"<{hostile.name(random)}>; rel=next",
+                f"<{BELOW}>; rel=next",
+            )
+            value = random.choice(values).encode("latin-1", "replace").decode("latin-1")  # as bytes of a header arrive
+            return replace(reply, headers={**reply.headers, name: value})
         if how == 3:
-            realm = random.choice((hostile.name(random), f"http://{HOST}{TOKEN}?x=1", "https://[", "http://a@b/", "//x", TOKEN))
-            texts = (f'Bearer realm="{realm}"', "Basic realm=x", f'Bearer realm="{realm}",service="{hostile.name(random)}"')
-            return replace(reply, headers={**reply.headers, "www-authenticate": random.choice(texts)}, status=401)
+            realm = random.choice(
+                (hostile.name(random), f"http://{HOST}{TOKEN}?x=1", "https://[", "http://a@b/", "//x", TOKEN)
+            )
+            texts = (
+                f'Bearer realm="{realm}"',
+                "Basic realm=x",
+                f'Bearer realm="{realm}",service="{hostile.name(random)}"',
+            )
+            challenge = random.choice(texts).encode("latin-1", "replace").decode("latin-1")
+            return replace(reply, headers={**reply.headers, "www-authenticate": challenge}, status=401)
         others = [self._specimens.bundle.index, self._specimens.successor.index]
         if how <= 6 and is_json(reply.data):
             return replace(reply, data=mutate_json(random, reply.data, others))

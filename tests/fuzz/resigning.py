@@ -28,7 +28,10 @@ def newest(files: Mapping[str, bytes], role: str) -> str:
     """Name of a role's newest file."""
     if role == "timestamp":
         return "metadata/timestamp.json"
-    return max((name for name in files if name.endswith(f".{role}.json")), key=lambda name: int(name.split("/")[1].split(".")[0]))
+    return max(
+        (name for name in files if name.endswith(f".{role}.json")),
+        key=lambda name: int(name.split("/")[1].split(".")[0]),
+    )
 
 
 def resign(lab: Lab, files: Mapping[str, bytes], role: str, alter: Callable[[bytes], bytes]) -> dict[str, bytes]:
@@ -70,7 +73,8 @@ def seal(signed: Any, keys: Sequence[MemoryKey]) -> bytes:
     """A metadata file: a signed part, and signatures over what python-tuf makes of it, if it makes anything."""
     said = said_by(signed)
     signatures = [
-        {"keyid": tuf_key(key.public).keyid, "sig": tuf_signer(key).sign(said).signature if said else "00"} for key in keys
+        {"keyid": tuf_key(key.public).keyid, "sig": tuf_signer(key).sign(said).signature if said else "00"}
+        for key in keys
     ]
     return write(Pairs([["signatures", _tree(signatures)], ["signed", signed]]))
 
@@ -82,7 +86,7 @@ def said_by(signed: Any) -> bytes:
         return bytes(Metadata.from_dict(document).signed_bytes)
     except Exception:  # it is no metadata, and python-tuf says so in many ways
         try:
-            return encode_canonical(json.loads(write(signed))).encode()
+            return str(encode_canonical(json.loads(write(signed)))).encode()
         except Exception:  # nor is it JSON
             return b""
 

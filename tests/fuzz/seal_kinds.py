@@ -1,4 +1,4 @@
-"""Signed statements: model signatures, provenance and receipts; changed outside, inside, and signed again by the right key."""
+"""Signed statements: model signatures, provenance, receipts; changed outside, inside, and signed again by the key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from edgekit.bundle.release import Attachment, read_release
 from edgekit.bundle.trusted import check_provenance
@@ -27,6 +28,8 @@ from tests.fuzz.json_mutation import mutate_json
 from tests.fuzz.kinds import Kind, hold
 from tests.fuzz.specimens import Specimens
 
+Json = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Sealed:
@@ -41,7 +44,7 @@ class Sealed:
     is_resigned: bool = False
 
 
-def seal_kinds(specimens: Specimens) -> Iterator[Kind[object]]:
+def seal_kinds(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All of them."""
     maker = _Statements(specimens)
     yield Kind(
@@ -81,7 +84,12 @@ class _Statements:
 
     @cached_property
     def _signature(self) -> bytes:
-        files = {"golden/inputs.npz": "aa" * 32, "golden.npz": "bb" * 32, "manifest.json": "cc" * 32, "model.onnx": "dd" * 32}
+        files = {
+            "golden/inputs.npz": "aa" * 32,
+            "golden.npz": "bb" * 32,
+            "manifest.json": "cc" * 32,
+            "model.onnx": "dd" * 32,
+        }
         return sign_files(files, name="vision/lite0", key=self._specimens.publisher)
 
     @cached_property
@@ -168,7 +176,7 @@ def _mutate(
     data: bytes,
     others: tuple[bytes, ...] | list[bytes],
     key: PrivateKey,
-    inside: Callable[[dict], dict],  # type: ignore[type-arg]
+    inside: Callable[[Json], Json],
 ) -> Sealed:
     """Bytes, outer JSON, or the statement; the last signed again or not."""
     how = random.random()
@@ -190,16 +198,16 @@ def _mutate(
     return Sealed(json.dumps(document).encode(), is_resigned=True)
 
 
-def _inside_bundle(document: dict) -> dict:  # type: ignore[type-arg]
-    envelope: dict = document["dsseEnvelope"]  # type: ignore[type-arg]
+def _inside_bundle(document: Json) -> Json:
+    envelope: Json = document["dsseEnvelope"]
     return envelope
 
 
-def _inside_envelope(document: dict) -> dict:  # type: ignore[type-arg]
+def _inside_envelope(document: Json) -> Json:
     return document
 
 
-def _payload(data: bytes, inside: Callable[[dict], dict]) -> bytes:  # type: ignore[type-arg]
+def _payload(data: bytes, inside: Callable[[Json], Json]) -> bytes:
     return base64.b64decode(inside(json.loads(data))["payload"])
 
 
@@ -207,7 +215,14 @@ def _chain(key: PrivateKey) -> Iterator[bytes]:
     """Three receipts that follow one another."""
     previous = ""
     deployed = Deployed(
-        1, "1.0.0", "aa" * 32, "bb" * 32, "cc" * 32, "v0", {"manifest.json": "cc" * 32, "model.onnx": "dd" * 32}, "ee" * 32
+        1,
+        "1.0.0",
+        "aa" * 32,
+        "bb" * 32,
+        "cc" * 32,
+        "v0",
+        {"manifest.json": "cc" * 32, "model.onnx": "dd" * 32},
+        "ee" * 32,
     )
     for counter, event in enumerate((Event.INSTALLED, Event.REFUSED, Event.STOPPED), start=1):
         receipt = Receipt(
@@ -220,5 +235,3 @@ def _chain(key: PrivateKey) -> Iterator[bytes]:
         data = seal_receipt(receipt, key)
         previous = open_receipt(data, where="it")[1]
         yield data
-
-

@@ -140,7 +140,13 @@ class Specimens:
     def _bundle(self, version: int, *, variants: int, sizes: tuple[int, ...]) -> Specimen:
         folder = self.folder / f"bundle-{version}"
         content = draft(
-            folder / "files", variants=variants, sizes=sizes, name=MODEL, version=version, semver=f"{version}.0.0", seed=version
+            folder / "files",
+            variants=variants,
+            sizes=sizes,
+            name=MODEL,
+            version=version,
+            semver=f"{version}.0.0",
+            seed=version,
         )
         built = write_bundle(content, folder / "net.edgekit", self.publisher)
         write_tar(built.path, folder / "net.tar")
@@ -149,7 +155,9 @@ class Specimens:
 
 def read_specimen(folder: Path, tar: bytes = b"") -> Specimen:
     """A valid bundle of one's own, read into memory."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
     with open_bundle(folder) as bundle:
         release = read_release(bundle.blobs, bundle.index_bytes)
         signatures = {name: read_image(bundle.blobs, release, name).signature for name in release.images}

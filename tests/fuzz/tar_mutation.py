@@ -18,8 +18,9 @@ FIELDS = {
     "linkname": (157, 100), "magic": (257, 8), "uname": (265, 32), "gname": (297, 32), "prefix": (345, 155),
 }  # fmt: skip
 SIZES = (
-    b"77777777777\0", b"00000000000\0", b"00000000001 ", b"           \0", b"\0" * 12, b"-0000000001\0", b"0x000000010\0",
-    b"\x80" + bytes(10) + b"\x05", b"\xff" * 12, b"1" * 12, b" 0000000144\0", b"0000000014\0\0", b"00000 00144\0",
+    b"77777777777\0", b"00000000000\0", b"00000000001 ", b"           \0", b"\0" * 12, b"-0000000001\0",
+    b"0x000000010\0", b"\x80" + bytes(10) + b"\x05", b"\xff" * 12, b"1" * 12, b" 0000000144\0",
+    b"0000000014\0\0", b"00000 00144\0",
 )  # fmt: skip
 MAGICS = (b"ustar\x0000", b"ustar  \x00", b"\0" * 8, b"ustar\x0001", b"USTAR\x0000", b"ustar\0\0\0")
 EXTENSIONS = (
@@ -66,7 +67,12 @@ def write_members(members: Sequence[Member]) -> bytes:
 def member(name: bytes, content: bytes, typeflag: bytes = b"0") -> Member:
     """A new member."""
     made = Member(bytearray(BLOCK), content)
-    for field, value in (("name", name), ("mode", b"0000644\0"), ("magic", MAGICS[0]), ("size", b"%011o\0" % len(content))):
+    for field, value in (
+        ("name", name),
+        ("mode", b"0000644\0"),
+        ("magic", MAGICS[0]),
+        ("size", b"%011o\0" % len(content)),
+    ):
         made.set(field, value)
     made.header[156:157] = typeflag
     made.seal()
@@ -122,7 +128,9 @@ def _change_header(random: Random, one: Member) -> None:
         one.set("magic", random.choice(MAGICS))
     elif random.random() < 0.3 and field == "name":
         before = bytes(one.header[:100]).rstrip(b"\0")
-        one.set("name", random.choice((b"./" + before, before + b"/", b"/" + before, before + b"\0x", b"././" + before)))
+        one.set(
+            "name", random.choice((b"./" + before, before + b"/", b"/" + before, before + b"\0x", b"././" + before))
+        )
     else:
         one.set(field, random.choice((hostile.name(random).encode("utf-8", "surrogatepass"), random.randbytes(12))))
     if random.random() < 0.9:

@@ -13,6 +13,8 @@ from tests.fuzz.campaign import every_kind, shares
 from tests.fuzz.planted import FINE, MISDEEDS
 from tests.fuzz.specimens import Specimens
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watch looks into /proc: run it on Linux")
+
 ROOT = Path(__file__).parents[2]
 CASES = 1000
 """Of each half of the kinds; `make fuzz` runs 100,000."""
@@ -21,7 +23,9 @@ NAMES = [kind.name for kind in every_kind(Specimens(Path("none of them is made h
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: its audit hook stays for life."""
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.parametrize("kinds", [NAMES[::2], NAMES[1::2]], ids=["even", "odd"])
@@ -40,7 +44,7 @@ def test_nothing_is_found(kinds: list[str], tmp_path: Path) -> None:
 def test_misdeeds_are_found(tmp_path: Path) -> None:
     done = run_python("tests.fuzz.planted", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    found = dict(line.split("\t", 1) if "\t" in line else (line, "") for line in done.stdout.splitlines())
+    found = {name: failures for name, _, failures in (line.partition("\t") for line in done.stdout.splitlines())}
     assert {name for name, failures in found.items() if not failures} == {deed.__name__ for deed in FINE}
     assert set(found) == {deed.__name__ for deed in (*FINE, *MISDEEDS)}
     expected = {

@@ -63,7 +63,13 @@ def test_json_mutants_reach_what_readers_must_refuse(specimens: Specimens) -> No
             read_strict(mutate_json(Random(number), data), where="it", limit_bytes=2**20)
         except MalformedError as error:
             reasons.add(str(error).partition(":")[0][:30])
-    for reason in ("it has the key", "it is nested deeper", "it holds a lone surrogate", "it holds NaN", "it is no strict"):
+    for reason in (
+        "it has the key",
+        "it is nested deeper",
+        "it holds a lone surrogate",
+        "it holds NaN",
+        "it is no strict",
+    ):
         assert any(found.startswith(reason) for found in reasons), (reason, reasons)
 
 

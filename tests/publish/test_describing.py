@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
+import pytest
+
+from edgekit.errors import MalformedError
 from edgekit.publish.change import Change, next_metadata
 from edgekit.publish.describing import describe
 from edgekit.publish.key_changes import Rotation, rotate_keys
@@ -94,3 +98,23 @@ def test_nothing_but_time(lab: Lab) -> None:
     lab.now += timedelta(days=1)
     lines = describe(prolong(lab.records(), ("vision",), None, lab.now))
     assert [line.split(":")[0].strip() for line in lines] == ["vision", "expires"]
+
+
+def test_thousands_of_empty_objects_are_shown_at_once(lab: Lab) -> None:
+    began = time.process_time()
+    lines = of(lab, "vision", unrecognized={"x": [{} for _ in range(30_000)]})
+    assert len(lines) > 30_000
+    assert time.process_time() - began < 5
+
+
+def test_a_key_that_would_fill_the_memory_is_refused(lab: Lab) -> None:
+    """Its path is told with every value below it: 20 GB for a request of 1 MB."""
+    with pytest.raises(MalformedError, match="more than 33554432 characters") as caught:
+        of(lab, "vision", unrecognized={"k" * 200_000: {str(number): 0 for number in range(100_000)}})
+    assert "do not sign" in caught.value.hint
+
+
+def test_entries_of_one_name_are_all_shown(lab: Lab) -> None:
+    lines = of(lab, "vision", unrecognized={"x": [{"name": "1", "v": 5}, {"v": 6}, {"name": "1", "v": 7}]})
+    told = [line for line in lines if " v: " in line]
+    assert told == ['  + x "1 1" v: 6', '  + x "1 2" v: 7', "  + x 1 v: 5"]

@@ -155,6 +155,7 @@ def sign_with_a_foreign_key(lab: Lab, document: dict[str, Any]) -> None:
             lambda it: it["files"]["vision"].update(signatures=[{"keyid": "00" * 32, "sig": "00" * 64}]),
             SignatureError,
         ),
+        (lambda it: it["files"]["vision"].update(signatures=[{"keyid": None, "sig": "00" * 64}]), SignatureError),
     ],
 )
 def test_a_request_that_was_altered(

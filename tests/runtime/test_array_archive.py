@@ -109,6 +109,14 @@ def test_what_holds_no_numbers(tmp_path, entries, message):
         read_arrays(archive(tmp_path / "x.npz", entries), limit_bytes=KB)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_numpy_never_compresses_with(tmp_path, method):
+    """Each method is a decompressor more, with errors of its own; a damaged LZMA stream raised none of ours."""
+    path = archive(tmp_path / "x.npz", {"x.npy": npy(np.zeros(100))}, compression=method)
+    with pytest.raises(ValueError, match="as numpy never does"):
+        read_arrays(path, limit_bytes=KB)
+
+
 def test_a_header_that_claims_more_than_there_is_takes_no_memory(tmp_path):
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 4096), }"
     contents = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + header.ljust(117).encode() + b"\n"

@@ -294,3 +294,11 @@ def test_what_is_read_is_what_openssl_would_read(tmp_path: Path, publisher: Memo
         load_der_private_key(read.to_pkcs8(), None).public_key()
         == load_der_private_key(publisher.to_pkcs8(), None).public_key()
     )
+
+
+def test_a_key_that_openssl_has_no_word_for(tmp_path: Path) -> None:
+    """The identifier of Ed448 before 32 bytes: `cryptography` raises its InternalError, which is no ValueError."""
+    der = b"MC4CAQAwBQYDK2VxBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABj"
+    path = write(tmp_path / "odd.key", b"-----BEGIN PRIVATE KEY-----\n" + der + b"\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(KeyFileError, match="is damaged"):
+        read_private(path, nobody)
