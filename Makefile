@@ -6,6 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TFLITE_PYTHON := $(CURDIR)/.venv-tflite/bin/python
 TFLITE_TRIED := .venv-tflite/.tried
+FUZZ_TRIED := .venv-fuzz/.tried
 # Errors only.
 PIP_QUIET := PIP_QUIET=2 PIP_DISABLE_PIP_VERSION_CHECK=1
 
@@ -46,8 +47,16 @@ interop-tests:
 	@echo $(INTEROP_TESTS)
 
 # Findings are saved below build/fuzz/, with the command that does each again.
-fuzz: $(INSTALLED)  ## Mutate 100,000 bundles, manifests and metadata files (minutes); CASES=... for another number
+fuzz: $(INSTALLED) $(FUZZ_TRIED)  ## Mutate 100,000 bundles, manifests and metadata files, then atheris on the parsers (15 minutes)
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),100000) --processes $(WORKERS) $(ARGS)
+	PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz.atheris_parsers
+
+# A wheel for Linux on x86-64 alone: where it does not install, that half is skipped by name.
+$(FUZZ_TRIED): tests/fuzz/requirements.txt $(INSTALLED)
+	rm -rf .venv-fuzz
+	$(PIP_QUIET) $(BIN)/python -m pip install --target .venv-fuzz --requirement tests/fuzz/requirements.txt || rm -rf .venv-fuzz
+	mkdir -p .venv-fuzz
+	touch $@
 
 test-inc: .venv-inc/.installed  ## Run the tests of the neural-compressor backend, in an environment of its own
 	OMP_NUM_THREADS=1 EDGEKIT_INC=required .venv-inc/bin/python -m pytest -n 0 tests/backends $(ARGS)
@@ -99,5 +108,5 @@ inc-env: .venv-inc/.installed  ## Only make the third environment, with neural-c
 	touch $@
 
 clean:  ## Remove all environments and everything that was built
-	rm -rf .venv .venv-tflite .venv-inc .venv-interop .interop build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-tflite .venv-inc .venv-interop .venv-fuzz .interop build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edgekit tests benchmarks models -name __pycache__ -type d -prune -exec rm -rf {} +
