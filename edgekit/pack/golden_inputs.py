@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.random import (
+    RandomState,
+)  # with this file: a Ctrl-C while numpy loads it, later and by itself, would be lost
 
 from edgekit.errors import InputError
 from edgekit.runtime.array_archive import read_arrays
@@ -38,7 +41,7 @@ def draw_inputs(specs: Sequence[TensorSpec], *, seed: int = 0) -> dict[str, Arra
     samples = max(LEAST_SAMPLES, min(MOST_SAMPLES, DRAWN_BYTES // max(size, 1)))
     found = {}
     for number, spec in enumerate(specs):
-        random = np.random.RandomState([seed, number])
+        random = RandomState([seed, number])
         shape = (samples, *spec.shape)
         if spec.scale is not None and spec.zero_point is not None:
             low = 0 if spec.dtype == "uint8" else -128

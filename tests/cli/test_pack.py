@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -127,27 +126,19 @@ def test_what_cannot_be_used_says_why(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(number: signal.Signals, place: Path) -> None:
     before = sorted(path.name for path in place.iterdir())
-    for _ in range(3):  # one in some dozens is lost where an extension written in C clears the error that it became
-        code, said = interrupted(number)
-        if code:
-            break
-        shutil.rmtree(place / "net.edgekit")
-    assert code == (130 if number is signal.SIGINT else 143), said
-    assert "nothing was left half-written" in said
-    assert sorted(path.name for path in place.iterdir()) == before
-
-
-def interrupted(number: signal.Signals) -> tuple[int, str]:
-    """Exit code of a packing that gets a signal while the files are run, and what it says from then on."""
-    words = edgekit("pack", "edgekit-out", *NAMED)
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts) as process:
+    process = subprocess.Popen(
+        edgekit("pack", "edgekit-out", *NAMED), stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
+    with process:
         assert process.stderr
         for line in process.stderr:
-            if "check" in line:
+            if "check" in line:  # the files are being run now
                 process.send_signal(number)
                 break
         said = process.stderr.read()
-    return process.returncode, said
+    assert process.returncode == (130 if number is signal.SIGINT else 143), said
+    assert "nothing was left half-written" in said
+    assert sorted(path.name for path in place.iterdir()) == before
 
 
 def test_the_help_needs_nothing_that_pack_needs() -> None:
