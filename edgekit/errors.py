@@ -30,6 +30,9 @@
     │ ├ ExpiredError                      metadata is older than its signers allow
     │ ├ RollbackError                     a version goes backwards
     │ ├ UnknownTargetError                the channel has no such model, or nobody may sign it under that name
+    │ ├ ProofError                        a proof of a transparency log, or a checkpoint, does not hold
+    │ ├ WitnessError                      too few witnesses signed what a log shows
+    │ ├ SplitViewError                    a log shows one history to some and another to others
     │ └ ClockError                        this machine's clock went backwards
     └ TransportError                  7   bytes could not be moved
       ├ TransferError                     a server refused, or the connection broke
@@ -241,6 +244,27 @@ class RollbackError(TrustError):
 
 class UnknownTargetError(TrustError):
     """The channel has no such model, or nobody may sign it under that name."""
+
+
+class ProofError(TrustError):
+    """A proof of a transparency log does not hold, or its checkpoint is not one of that log."""
+
+
+class WitnessError(TrustError):
+    """Fewer witnesses than the policy demands have signed what a log shows."""
+
+
+class SplitViewError(TrustError):
+    """A log signed two histories that cannot both be true: the evidence is in the two heads.
+
+    Attributes:
+        heads: The two signed checkpoints, as text.
+    """
+
+    def __init__(self, message: str, *, heads: tuple[str, str], hint: str = "") -> None:
+        shown = "\n\n".join(head.rstrip("\n") for head in heads)
+        super().__init__(f"{message}:\n\n{shown}\n", hint=hint)
+        self.heads = heads
 
 
 class ClockError(TrustError):

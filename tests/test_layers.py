@@ -14,10 +14,24 @@ ROOT = Path(__file__).parents[1] / "edgekit"
 FLOORS = (
     ("errors", "units", "digest", "version", "agent"),
     ("types",),
-    ("plugins", "runtime", "stages", "workspace", "portable", "seal", "oci"),
+    ("wire",),
+    ("plugins", "runtime", "stages", "workspace", "portable", "seal", "oci", "addressing"),
     ("devices", "transport"),
-    ("bundle", "channel"),
-    ("load", "simplify", "shrink", "emit", "check", "report", "bench", "pack", "publish", "node"),
+    ("bundle", "channel", "transparency", "delta", "gateway"),
+    (
+        "load",
+        "simplify",
+        "shrink",
+        "emit",
+        "check",
+        "report",
+        "bench",
+        "pack",
+        "publish",
+        "share",
+        "confirm",
+        "node",
+    ),  # fmt: skip
     ("backends", "budget", "metadata", "targets"),
     ("ladder",),
     ("calibration", "request"),
@@ -58,6 +72,9 @@ HEAVY = {
     "scipy",
     "cyclonedx",
     "PyKCS11",
+    "libtorrent",
+    "zstandard",
+    "bsdiff4",
 }
 
 

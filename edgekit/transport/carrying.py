@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from edgekit.errors import (
     AbsentError,
@@ -17,6 +20,7 @@ from edgekit.transport.board import Board
 from edgekit.transport.claims import Claim
 from edgekit.transport.part_file import Part
 from edgekit.transport.sources import Source
+from edgekit.transport.transport import BlobTransport
 from edgekit.types.blob import Blob
 
 CHALLENGE_BYTES = 2**20
@@ -30,7 +34,7 @@ class _OvertakenError(Exception):
     """Another source has the piece, or will have it sooner."""
 
 
-def serve(source: Source, board: Board, blob: Blob, part: Part) -> None:
+def serve(source: Source, board: Board, blob: Blob, part: Part, *, scratch: Path | None) -> None:
     """Carry out claims of one source until there are none left for it: the work of its thread.
 
     Args:
@@ -38,11 +42,12 @@ def serve(source: Source, board: Board, blob: Blob, part: Part) -> None:
         board: Who does what.
         blob: What is fetched.
         part: Where it is put.
+        scratch: See `BlobTransport`.
     """
     with source.turn:
         while (claim := board.next(source)) is not None:
             try:
-                _Carrier(claim, board, blob, part).carry()
+                _Carrier(claim, board, blob, part, scratch).carry()
             except _OvertakenError:
                 pass
             except StorageError as error:
@@ -73,11 +78,12 @@ def _may_pass(error: TransportError) -> bool:
 class _Carrier:
     """One claim on its way."""
 
-    def __init__(self, claim: Claim, board: Board, blob: Blob, part: Part) -> None:
+    def __init__(self, claim: Claim, board: Board, blob: Blob, part: Part, scratch: Path | None) -> None:
         self._claim = claim
         self._board = board
         self._blob = blob
         self._part = part
+        self._scratch = scratch
         self._position = claim.piece.start
         self._hash = hashlib.sha256()
         self._held = bytearray()
@@ -111,7 +117,7 @@ class _Carrier:
         """One request; False where it ended before everything was there."""
         claim = self._claim
         stop = claim.pieces[claim.end - 1].stop
-        with claim.source.transport.read(self._blob.file_name, start=self._position, stop=stop) as chunks:
+        with self._read(stop) as chunks:
             for chunk in chunks:
                 view = memoryview(chunk)
                 while view:
@@ -125,6 +131,12 @@ class _Carrier:
                 if claim.at == claim.end and self._position < stop:
                     return True
         return claim.at == claim.end
+
+    def _read(self, stop: int) -> AbstractContextManager[Iterator[bytes]]:
+        transport, start = self._claim.source.transport, self._position
+        if isinstance(transport, BlobTransport):
+            return transport.read_blob(self._blob, start=start, stop=stop, scratch=self._scratch)
+        return transport.read(self._blob.file_name, start=start, stop=stop)
 
     def _take(self, view: memoryview) -> memoryview:
         """Take what belongs to the piece; returns what follows it."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from edgekit import digest
 from edgekit.errors import DigestError, InputError, LengthError, SourcesError
@@ -24,6 +25,8 @@ from edgekit.transport.transport import Transport
 from edgekit.types.blob import SMALLEST_PIECE_BYTES, Blob, check_size
 from edgekit.types.progress import Progress, Silent
 
+SCRATCH_SUFFIX = ".scratch"
+"""Beside the part of a file: a folder for transports that keep something of their own."""
 _LOOK_S = 0.2
 _LEAST_HEDGE = 0.6
 
@@ -80,7 +83,8 @@ class Sources:
         """Bring a blob to a file.
 
         The file appears whole, verified and durable, or not at all. Until then its pieces lie beside it in
-        `NAME.part`, which is no longer than the blob, and from which a later call goes on.
+        `NAME.part`, which is no longer than the blob, and from which a later call goes on; a swarm keeps what it has
+        in the folder `NAME.scratch`, which is as large at most.
 
         Args:
             blob: What.
@@ -95,9 +99,12 @@ class Sources:
         """
         check_size(blob.size_bytes, where=f"the size of blob {blob.sha256[:12]}")
         pieces = pieces_of(blob)
+        scratch = target.with_name(target.name + SCRATCH_SUFFIX)
         with PartFile(target, blob.size_bytes) as part:
-            self._gather(blob, pieces, part, done=part.find(pieces), progress=progress or Silent())
+            done = part.find(pieces)
+            self._gather(blob, pieces, part, done=done, progress=progress or Silent(), scratch=scratch)
             part.finish(blob.sha256)
+        rmtree(scratch, ignore_errors=True)
 
     def read(self, blob: Blob, *, limit_bytes: int) -> bytes:
         """A small blob as bytes.
@@ -116,10 +123,20 @@ class Sources:
                 limit_bytes=limit_bytes,
             )
         part = PartMemory(blob.size_bytes)
-        self._gather(blob, pieces_of(Blob(blob.sha256, blob.size_bytes)), part, done=set(), progress=Silent())
+        whole = Blob(blob.sha256, blob.size_bytes, addresses=blob.addresses)
+        self._gather(whole, pieces_of(whole), part, done=set(), progress=Silent())
         return bytes(part.data)
 
-    def _gather(self, blob: Blob, pieces: Sequence[Piece], part: Part, *, done: set[int], progress: Progress) -> None:
+    def _gather(
+        self,
+        blob: Blob,
+        pieces: Sequence[Piece],
+        part: Part,
+        *,
+        done: set[int],
+        progress: Progress,
+        scratch: Path | None = None,
+    ) -> None:
         """Have the pieces that are not done put into `part`; nobody writes to it any more once this has returned."""
         if not blob.size_bytes:
             _check_empty(blob)
@@ -134,7 +151,7 @@ class Sources:
         try:
             for _ in range(min(len(ranked), self._settings.most_at_once)):
                 # Daemons: a source that never answers is not waited for, not even at the end of the program.
-                threading.Thread(target=_work, args=(reserve, board, blob, part), daemon=True).start()
+                threading.Thread(target=_work, args=(reserve, board, blob, part, scratch), daemon=True).start()
             _watch(board, blob.size_bytes, progress)
         finally:
             board.stop()
@@ -149,14 +166,14 @@ class Sources:
             )
 
 
-def _work(reserve: deque[Source], board: Board, blob: Blob, part: Part) -> None:
+def _work(reserve: deque[Source], board: Board, blob: Blob, part: Part, scratch: Path | None) -> None:
     """Serve one source, and the next one in reserve when it drops out."""
     while True:
         try:
             source = reserve.popleft()
         except IndexError:
             return
-        serve(source, board, blob, part)
+        serve(source, board, blob, part, scratch=scratch)
 
 
 def _watch(board: Board, size_bytes: int, progress: Progress) -> None:

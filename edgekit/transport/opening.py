@@ -17,6 +17,8 @@ TRANSPORTS: Family[Callable[[str], Transport]] = Family(
         "http": "edgekit.transport.http:open_http",
         "https": "edgekit.transport.http:open_http",
         "oci": "edgekit.transport.oci:open_oci",
+        "torrent": "edgekit.transport.torrent:open_torrent",
+        "ipfs": "edgekit.transport.ipfs:open_ipfs",
     },
 )
 """Scheme of a URL -> what makes a transport of the URL, without contacting anybody yet."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from edgekit.types.blob import Blob
 
 
 class Transport(Protocol):
@@ -53,4 +56,35 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of connections; never raises."""
+        ...
+
+
+@runtime_checkable
+class BlobTransport(Protocol):
+    """What a transport also is that finds blobs by other addresses than their sha256: a swarm, an IPFS gateway.
+
+    It need not have any file by name: its `read` may raise AbsentError for every one.
+    """
+
+    def read_blob(
+        self, blob: Blob, *, start: int, stop: int, scratch: Path | None
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Some bytes of a blob as they come, in pieces of any size; whoever asked holds them against their digests.
+
+        May be called from several threads at once, also for the same blob. Leaving the block ends the transfer.
+
+        Args:
+            blob: With its addresses where they are known.
+            start: First byte.
+            stop: One past the last byte, at most `blob.size_bytes`.
+            scratch: Folder beside the file that is being fetched, on the same disk, which this transport may make and
+                keep things in; it is removed when the blob is there, and survives a crash until then. None for a small
+                blob that goes to memory.
+
+        Raises:
+            AbsentError: It does not have this blob, or no address is known by which it could be asked.
+            TransferError: It refuses, or the connection breaks.
+            StalledError: Nothing came for too long.
+            DigestError: What came cannot be what was asked for.
+        """
         ...

@@ -33,6 +33,23 @@ class Pieces:
 
 
 @dataclass(frozen=True)
+class Addresses:
+    """What else the same bytes are called, so that they can come from systems that know no sha256 of a whole file.
+
+    Each follows from the bytes alone; `edgekit.addressing` computes them.
+
+    Attributes:
+        cid: IPFS: CIDv1 in base32 of the UnixFS file, in chunks of 1 MiB, at most 1024 links a node, raw leaves.
+        pieces_root: BitTorrent v2 (BEP 52): root of the merkle tree over blocks of 16 KiB, lower-case hex.
+        infohash: BitTorrent v2: sha256 of the info dictionary of this file's torrent, lower-case hex.
+    """
+
+    cid: str
+    pieces_root: str
+    infohash: str
+
+
+@dataclass(frozen=True)
 class Blob:
     """Some bytes.
 
@@ -40,11 +57,13 @@ class Blob:
         sha256: Their digest, lower-case hex.
         size_bytes: How many.
         pieces: Digests of their pieces; None for those of one piece.
+        addresses: What other systems call them; None where nobody signed that.
     """
 
     sha256: str
     size_bytes: int
     pieces: Pieces | None = None
+    addresses: Addresses | None = None
 
     @property
     def file_name(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from edgekit.types.blob import Blob, Pieces
+from edgekit.types.blob import Addresses, Blob, Pieces
 from edgekit.types.spec import TensorSpec
 
 SCHEMA = "edgekit.manifest/1"
@@ -65,6 +65,7 @@ class BundleFile:
         size_bytes: Its size.
         sha256: Its digest, lower-case hex: also that of the OCI layer and of the signature.
         pieces: Digests of its pieces where it is larger than one.
+        addresses: What IPFS and BitTorrent call it; None in bundles that edgekit 0.1 packed.
     """
 
     path: str
@@ -73,11 +74,12 @@ class BundleFile:
     size_bytes: int
     sha256: str
     pieces: Pieces | None = None
+    addresses: Addresses | None = None
 
     @property
     def blob(self) -> Blob:
         """Its bytes."""
-        return Blob(self.sha256, self.size_bytes, self.pieces)
+        return Blob(self.sha256, self.size_bytes, self.pieces, self.addresses)
 
 
 @dataclass(frozen=True)
