@@ -1,0 +1,1 @@
+"""Confirming: one bundle in every system at once, each address recomputed, each proof checked."""
