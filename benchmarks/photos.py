@@ -37,6 +37,11 @@ def scoring() -> Iterator[np.ndarray]:
             yield _normalize(_decode(index))
 
 
+def photo(index: int) -> np.ndarray:
+    """Float32 (1, 3, 224, 224) of the photo of class `index`, 0..999."""
+    return _normalize(_decode(index))
+
+
 @functools.cache
 def _archive() -> tuple[np.ndarray, np.ndarray]:
     """JPEG bytes of all photos and where each begins; 32 MB, kept for the whole run."""

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from edgekit.addressing.cid import parse_cid, raw_cid
+from edgekit.addressing.unixfs import CHUNK_BYTES, file_tree
 from edgekit.errors import MalformedError
-from edgekit.types.blob import MOST_PIECES, SMALLEST_PIECE_BYTES, Blob, Pieces, check_sha256, check_size
+from edgekit.types.blob import MOST_PIECES, SMALLEST_PIECE_BYTES, Addresses, Blob, Pieces, check_sha256, check_size
 from edgekit.types.manifest import (
     FILE_NAME,
     FILE_PATH,
@@ -90,10 +92,14 @@ def _check_files(files: tuple[BundleFile, ...]) -> None:
         check_size(file.size_bytes, where=f"{FILE_NAME}.{where}.size_bytes")
         if file.pieces:
             _check_pieces(file.pieces, file.size_bytes, f"{where}.pieces")
+        if file.addresses:
+            _check_addresses(file.addresses, file.blob, f"{where}.addresses")
     blobs: dict[str, Blob] = {}
     for file in files:
         same = blobs.setdefault(file.sha256, file.blob) == file.blob
-        _need(same, f"files[{file.path}]", "has the digest of a file of another size, or with other pieces")
+        _need(
+            same, f"files[{file.path}]", "has the digest of a file of another size, or with other pieces or addresses"
+        )
 
 
 def _check_pieces(pieces: Pieces, size_bytes: int, where: str) -> None:
@@ -105,6 +111,21 @@ def _check_pieces(pieces: Pieces, size_bytes: int, where: str) -> None:
     _need(fits, where, f"are {len(pieces.sha256)}; {size_bytes} bytes make {count}, and 2 to {MOST_PIECES} are allowed")
     for sha256 in pieces.sha256:
         check_sha256(sha256, where=f"{FILE_NAME}.{where}")
+
+
+def _check_addresses(addresses: Addresses, blob: Blob, where: str) -> None:
+    """Their form; and the CID, wherever digests that are signed beside it lead to it."""
+    _need(blob.size_bytes > 0, where, "are those of an empty file, of which there is no torrent")
+    check_sha256(addresses.pieces_root, where=f"{FILE_NAME}.{where}.pieces_root")
+    check_sha256(addresses.infohash, where=f"{FILE_NAME}.{where}.infohash")
+    parse_cid(addresses.cid, where=f"{FILE_NAME}.{where}.cid")
+    expected = ""
+    if blob.size_bytes <= CHUNK_BYTES:
+        expected = raw_cid(blob.sha256)
+    elif blob.pieces and blob.pieces.length_bytes == CHUNK_BYTES:
+        root, _ = file_tree([bytes.fromhex(sha256) for sha256 in blob.pieces.sha256], blob.size_bytes)
+        expected = str(root.cid)
+    _need(expected in ("", addresses.cid), f"{where}.cid", f"is {addresses.cid}; its digests make {expected}")
 
 
 def _check_variant(variant: Variant, files: dict[str, BundleFile]) -> None:

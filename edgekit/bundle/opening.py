@@ -12,6 +12,7 @@ from pathlib import Path
 from edgekit.bundle.blobs import Blobs, FolderBlobs, TarBlobs, absent, open_regular, unreadable
 from edgekit.bundle.tar_index import MOST_MEMBERS, index_tar
 from edgekit.errors import InputError, MalformedError
+from edgekit.oci.documents import LAYOUT
 from edgekit.oci.layout import INDEX_NAME, LAYOUT_NAME
 from edgekit.oci.reading import MOST_INDEX_BYTES, check_layout
 
@@ -27,11 +28,13 @@ class OpenBundle:
         blobs: Its bytes.
         index_bytes: `index.json`.
         stored: sha256 of every blob that is there, by its name -> size in bytes.
+        layout_bytes: `oci-layout`.
     """
 
     blobs: Blobs
     index_bytes: bytes
     stored: Mapping[str, int]
+    layout_bytes: bytes = LAYOUT
 
 
 @contextmanager
@@ -64,20 +67,22 @@ def open_bundle(path: Path) -> Iterator[OpenBundle]:
             if name not in documents:
                 raise absent(name)
         check_layout(documents[LAYOUT_NAME])
-        yield OpenBundle(TarBlobs(stream.fileno(), index.blobs), documents[INDEX_NAME], stored)
+        blobs = TarBlobs(stream.fileno(), index.blobs)
+        yield OpenBundle(blobs, documents[INDEX_NAME], stored, documents[LAYOUT_NAME])
 
 
 def _open_folder(folder: Path) -> OpenBundle:
     for name in ("blobs", "blobs/sha256"):
         if (folder / name).is_symlink() or not (folder / name).is_dir():
             raise MalformedError(f"{folder} is no bundle: {name} is missing, or no folder")
-    check_layout(_read_document(folder, LAYOUT_NAME, _LAYOUT_BYTES))
+    layout_bytes = _read_document(folder, LAYOUT_NAME, _LAYOUT_BYTES)
+    check_layout(layout_bytes)
     index_bytes = _read_document(folder, INDEX_NAME, MOST_INDEX_BYTES)
     for place, allowed in ((folder, {LAYOUT_NAME, INDEX_NAME, "blobs"}), (folder / "blobs", {"sha256"})):
         for name in _names(place):
             if name not in allowed:
                 raise MalformedError(f"{folder} holds {name[:120]!r}, which is no part of a bundle")
-    return OpenBundle(FolderBlobs(folder), index_bytes, _stored(folder / "blobs" / "sha256"))
+    return OpenBundle(FolderBlobs(folder), index_bytes, _stored(folder / "blobs" / "sha256"), layout_bytes)
 
 
 def _stored(folder: Path) -> Mapping[str, int]:

@@ -127,8 +127,27 @@ def verify_open(bundle: OpenBundle, keys: Sequence[PublicKey], *, progress: Prog
     return Verdict(release, images, tuple(checks), sum(bundle.stored.values()))
 
 
+def check_structure(bundle: OpenBundle) -> Release:
+    """What can be said of a bundle without any key: that its documents fit one another, and nothing is missing or over.
+
+    Whoever made it is not known then, and its big files were not read.
+
+    Raises:
+        MalformedError: It breaks its format, lacks a blob, or has one that nothing refers to.
+        SignatureError: A variant has no signature at all.
+        DigestError: A document is not what was named.
+    """
+    release = read_release(bundle.blobs, bundle.index_bytes)
+    images = {each.name: read_image(bundle.blobs, release, each.name) for each in release.manifest.variants}
+    for image in images.values():
+        check_config(bundle.blobs, release, image)
+    provenance = read_provenance(bundle.blobs, release)
+    _check_stored(bundle.stored, _named(release, images) + ([provenance.layer] if provenance else []))
+    return release
+
+
 def _named(release: Release, images: Mapping[str, Image]) -> list[Descriptor]:
-    """Every blob that the bundle's documents refer to."""
+    """Every blob that the bundle's documents refer to, but the seal of its provenance."""
     named = [release.image_index, release.manifest_descriptor, EMPTY, *release.signatures.values()]
     if release.provenance:
         named.append(release.provenance)

@@ -17,7 +17,7 @@ from pathlib import Path
 from edgekit import digest
 from edgekit.channel.authority import Authority, read_authority
 from edgekit.channel.mirror import Answer, ask_mirror, check_root, read_signed
-from edgekit.channel.names import ReleaseNotice, check_model, target_file
+from edgekit.channel.names import ReleaseNotice, check_model, deltas_file, target_file
 from edgekit.channel.trust import TrustFolder
 from edgekit.channel.tuf_objects import TargetFile
 from edgekit.errors import (
@@ -34,9 +34,10 @@ from edgekit.errors import (
 )
 from edgekit.transport.reading import read_all
 from edgekit.transport.transport import Transport
-from edgekit.types.blob import check_sha256
+from edgekit.types.blob import Blob, check_sha256
 
 LARGEST_INDEX_BYTES = 256 * 1024
+"""Of a release index, and of a delta index."""
 PATIENCE_S = 5.0
 """How long the other mirrors are waited for once one has answered well."""
 LONGEST_S = 120.0
@@ -56,6 +57,7 @@ class Followed:
         expires: When the first of them expires.
         authority: Whose keys say so.
         faults: URL of a mirror -> what was wrong with it.
+        deltas: The delta index of the release, see `fetch_deltas`; None where there is none that could be read.
     """
 
     target: str
@@ -66,6 +68,7 @@ class Followed:
     expires: datetime
     authority: Authority
     faults: Mapping[str, str]
+    deltas: Blob | None = None
 
 
 def utc_now() -> datetime:
@@ -127,6 +130,26 @@ def follow(
         trust.forget_indexes(sha256)
     trust.note_time(now)
     return _followed(target, best, index, notice, faults)
+
+
+def fetch_deltas(followed: Followed, mirrors: Sequence[Transport]) -> bytes:
+    """The delta index that the channel signed together with the release, from the first mirror that gives it.
+
+    Raises:
+        UnknownTargetError: There is none.
+        DigestError: Some mirror has another file in its place, and none has the right one.
+        TransportError: None can be read.
+    """
+    if followed.deltas is None:
+        raise UnknownTargetError(f"the channel has no deltas for {followed.target}")
+    name = deltas_file(followed.target, followed.deltas.sha256)
+    found: list[EdgekitError] = []
+    for mirror in mirrors:
+        try:
+            return _read_target(mirror, name, followed.deltas)
+        except (TrustError, TransportError) as error:
+            found.append(error)
+    raise _first_lie(found)
 
 
 def _known(trust: TrustFolder, root: bytes | None) -> dict[str, bytes]:
@@ -244,28 +267,32 @@ def _fetch_index(target: str, best: Answer, answers: Sequence[Answer], faults: d
         TransportError: None can be read.
     """
     assert best.info is not None
+    blob = Blob(best.info.hashes["sha256"], best.info.length)
+    name = target_file(target, blob.sha256)
     found: list[EdgekitError] = []
     for answer in sorted(answers, key=lambda answer: (answer is not best, answer.fault is not None)):
         try:
-            return _read_index(answer.mirror, target, best.info)
+            return _read_target(answer.mirror, name, blob)
         except (TrustError, TransportError) as error:
             faults[answer.mirror.url] = _told(error, answer.mirror)
             found.append(error)
-    lie = next((error for error in found if isinstance(error, DigestError)), None)
-    raise lie or found[0]
+    raise _first_lie(found)
 
 
-def _read_index(mirror: Transport, target: str, info: TargetFile) -> bytes:
-    sha256 = info.hashes["sha256"]
-    name = target_file(target, sha256)
-    data = read_all(mirror, name, limit_bytes=info.length)
-    if len(data) < info.length:
+def _first_lie(faults: Sequence[EdgekitError]) -> EdgekitError:
+    """The one error to raise where no mirror has a file: who has another in its place says more than who has none."""
+    return next((fault for fault in faults if isinstance(fault, DigestError)), faults[0])
+
+
+def _read_target(mirror: Transport, name: str, blob: Blob) -> bytes:
+    data = read_all(mirror, name, limit_bytes=blob.size_bytes)
+    if len(data) < blob.size_bytes:
         raise LengthError(
-            f"{name} has only {len(data)} of the {info.length} bytes that were signed",
-            limit_bytes=info.length,
+            f"{name} has only {len(data)} of the {blob.size_bytes} bytes that were signed",
+            limit_bytes=blob.size_bytes,
             source=mirror.url,
         )
-    if digest.of_bytes(data) != sha256:
+    if digest.of_bytes(data) != blob.sha256:
         raise DigestError(
             f"{mirror.url}: {name} is not the file that the channel signed", hint="the mirror altered it: use another"
         )
@@ -283,4 +310,15 @@ def _followed(target: str, best: Answer, index: bytes, notice: ReleaseNotice, fa
         min(each.expires for each in signed.values()),
         read_authority(target.partition("/")[0], best.files),
         faults,
+        _deltas(best.deltas),
     )
+
+
+def _deltas(info: TargetFile | None) -> Blob | None:
+    """The delta index; one that cannot be read is as good as none, since nobody needs it."""
+    if info is None or not 0 < info.length <= LARGEST_INDEX_BYTES:
+        return None
+    try:
+        return Blob(check_sha256(info.hashes.get("sha256", ""), where="the delta index"), info.length)
+    except MalformedError:
+        return None

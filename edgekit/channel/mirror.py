@@ -27,7 +27,7 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from edgekit.channel.names import ROLE, TOP_ROLES, target_path
+from edgekit.channel.names import ROLE, TOP_ROLES, deltas_path, target_path
 from edgekit.channel.tuf_objects import Metadata, Root, Signed, TargetFile
 from edgekit.errors import (
     AbsentError,
@@ -67,12 +67,14 @@ class Answer:
         mirror: Which.
         files: Its metadata by file name ("timestamp.json"), verified; at least the root that was known before.
         info: The target, where the metadata could be verified to the end; None where there is no such target.
+        deltas: The target of its delta index; None where there is none.
         fault: Why it could not be.
     """
 
     mirror: Transport
     files: dict[str, bytes]
     info: TargetFile | None = None
+    deltas: TargetFile | None = None
     fault: EdgekitError | None = None
 
     @property
@@ -105,7 +107,7 @@ def ask_mirror(mirror: Transport, name: str, known: Mapping[str, bytes], now: da
             for file in set(files) & known.keys() - {"root.json"}:
                 Path(folder, file).write_bytes(known[file])
             try:
-                answer.info = _update(folder, _Fetcher(mirror), name, known["root.json"], now)
+                answer.info, answer.deltas = _update(folder, _Fetcher(mirror), name, known["root.json"], now)
             except EdgekitError as error:
                 answer.fault = error
             _collect(Path(folder), files, answer)
@@ -143,8 +145,10 @@ def read_signed(data: bytes) -> Signed:
     return signed
 
 
-def _update(folder: str, fetcher: _Fetcher, name: str, root: bytes, now: datetime) -> TargetFile | None:
-    """TUF's client workflow.
+def _update(
+    folder: str, fetcher: _Fetcher, name: str, root: bytes, now: datetime
+) -> tuple[TargetFile | None, TargetFile | None]:
+    """TUF's client workflow, and what it leads to: the targets of the model's release index and of its delta index.
 
     Raises:
         TrustError: What the mirror shows cannot be trusted.
@@ -154,7 +158,8 @@ def _update(folder: str, fetcher: _Fetcher, name: str, root: bytes, now: datetim
         updater = Updater(folder, "metadata", fetcher=fetcher, config=LIMITS, bootstrap=root)
         updater._trusted_set.reference_time = now  # python-tuf has no other way to say what time it is
         updater.refresh()
-        return updater.get_targetinfo(target_path(name))
+        info = updater.get_targetinfo(target_path(name))
+        return info, updater.get_targetinfo(deltas_path(name)) if info else None
     except ExpiredMetadataError as error:
         _raise_expired(error, fetcher, now)
     except (RepositoryError, DownloadError) as error:

@@ -2,6 +2,8 @@
 
 A channel is a tree of static files (TUF 1.0 with consistent snapshots): `metadata/`, `targets/` and `blobs/`. One TUF
 target, `FAMILY/NAME.json`, is the release index of the model FAMILY/NAME; the delegated role FAMILY may sign it.
+Another one, which need not be there, `FAMILY/NAME+deltas.json`, says which files can be had as changes to older ones.
+What else lies there is signed by what it is about: `torrents/` and `proofs/`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from edgekit.errors import InputError, KeyFileError, MalformedError
 from edgekit.seal.keys import PublicKey
 from edgekit.types.manifest import NAME, SEMVER
 
+DELTAS = "+deltas"
+"""Behind the name of a model: its delta index. No model has a "+" in its name."""
 TOP_ROLES = ("root", "timestamp", "snapshot", "targets")
 ROLE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+){0,15}")
 """A role: one of the four above, or a family."""
@@ -69,6 +73,42 @@ def target_file(name: str, sha256: str) -> str:
     """
     family, _, model = name.partition("/")
     return f"targets/{family}/{sha256}.{model}.json"
+
+
+def deltas_path(name: str) -> str:
+    """TUF's path of a model's delta index.
+
+    >>> deltas_path("vision/lite0")
+    'vision/lite0+deltas.json'
+    """
+    return target_path(name + DELTAS)
+
+
+def deltas_file(name: str, sha256: str) -> str:
+    """Where a channel keeps a delta index, below its URL.
+
+    >>> deltas_file("vision/lite0", "ab12")
+    'targets/vision/ab12.lite0+deltas.json'
+    """
+    return target_file(name + DELTAS, sha256)
+
+
+def torrent_file(sha256: str) -> str:
+    """Where a channel keeps the torrent of a file, below its URL.
+
+    >>> torrent_file("ab12")
+    'torrents/ab12.torrent'
+    """
+    return f"torrents/{sha256}.torrent"
+
+
+def proof_file(release_sha256: str) -> str:
+    """Where a channel keeps the proof that a log shows a release, below its URL.
+
+    >>> proof_file("ab12")
+    'proofs/ab12.tlog-proof'
+    """
+    return f"proofs/{release_sha256}.tlog-proof"
 
 
 def metadata_file(role: str, version: int | None = None) -> str:

@@ -30,6 +30,8 @@ VERBS: Mapping[str, str] = {
     "verify": "edgekit.cli.verify:verify",
     "publish": "edgekit.cli.publish:publish",
     "channel": "edgekit.cli.channel:channel",
+    "share": "edgekit.cli.share:share",
+    "log": "edgekit.cli.log:log",
     "node": "edgekit.cli.node:node",
     "operators": "edgekit.cli.operators:operators",
     "completion": "edgekit.cli.completion:completion",

@@ -9,7 +9,7 @@ from edgekit.types.receipt import Deployed, Receipt
 from edgekit.units import size
 
 if TYPE_CHECKING:
-    from edgekit.node.status import ChannelStatus, SlotStatus, Status
+    from edgekit.node.status import ChannelStatus, LogStatus, SlotStatus, Status
 
 
 def tell(status: Status) -> Iterator[str]:
@@ -21,6 +21,8 @@ def tell(status: Status) -> Iterator[str]:
     yield _row("", f"{size(machine.ram_bytes)} of memory, {size(machine.disk_bytes)} of disk free")
     yield _row("runtimes", ", ".join(f"{name} {version}" for name, version in machine.runtimes.items()) or "none")
     yield from _channel(status.model, status.channel)
+    if status.log:
+        yield from _log(status.log)
     yield _row("runs", _title(status.running) if status.running else "nothing")
     for slot in status.slots:
         yield _row(f"slot {slot.name}", _slot(slot))
@@ -47,6 +49,18 @@ def _channel(model: str, channel: ChannelStatus) -> Iterator[str]:
     if channel.offer:
         offer = channel.offer
         yield _row("offers", f"{offer.semver} (version {offer.version}); {channel.oldest} is the oldest that may run")
+
+
+def _log(log: LogStatus) -> Iterator[str]:
+    heads = [f"{origin}, {size} entries seen" for origin, size in log.heads.items()] or ["not read yet"]
+    for number, head in enumerate(heads):
+        yield _row("" if number else "log", head)
+    proven = "what runs is shown by it" if log.is_proven else "nothing that runs was shown by it"
+    yield _row("", f"{proven}; quorum of witnesses: {log.quorum or 'unknown'}")
+    for path in log.evidence:
+        yield _row("", f"it signed two histories: {path}")
+    if log.fault:
+        yield _row("", log.fault)
 
 
 def _slot(slot: SlotStatus) -> str:

@@ -9,8 +9,11 @@ import click
 
 from edgekit.cli.channel_signing import keep_request, next_steps, outcome
 from edgekit.cli.channel_values import channel_option, open_keys, opened_place, signing_options, trusted_root
+from edgekit.cli.log_values import log_options, log_settings
 from edgekit.cli.passphrase import passphrase_option
 from edgekit.cli.terminal import Terminal, output_options
+from edgekit.errors import RecipeError
+from edgekit.types.plain import to_plain
 from edgekit.units import size
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ Examples:
   edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key
   edgekit publish lite0.edgekit --to https://models.example.org/channel --trust 1.root.json --key vision.key \\
       --online-key online.key
+  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --delta-from lite0-1.edgekit
+  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --log channel/log \
+      --log-key log.key
   edgekit publish lite0.edgekit --to channel/ --key vision-1.key              (the others sign the request)
   edgekit publish lite0.edgekit --to oci://localhost:5000/models/lite0        (a registry, without a channel)
 """
@@ -38,6 +44,12 @@ Examples:
 @click.option(
     "--oldest", type=click.IntRange(1), metavar="N", help="Lowest version that may run.  [default: as before]"
 )
+@click.option(
+    "--delta-from", "delta_from", multiple=True, type=click.Path(path_type=Path), metavar="BUNDLE",
+    help="Another release that nodes may have, beside the current one: they get deltas from it too.  Repeatable.",
+)  # fmt: skip
+@log_options
+@click.option("--no-deltas", is_flag=True, help="Make no deltas: nodes fetch whole files.")
 @passphrase_option()
 @output_options
 @click.pass_obj
@@ -52,6 +64,12 @@ def publish(
     request_file: Path | None,
     signers: tuple[str, ...],
     oldest: int | None,
+    delta_from: tuple[Path, ...],
+    no_deltas: bool,
+    log_folder: Path | None,
+    log_key: str | None,
+    policy_file: Path | None,
+    witnesses: tuple[str, ...],
     trust: Path | None,
     passphrase_file: Path | None,
 ) -> None:
@@ -61,9 +79,16 @@ def publish(
     first and metadata last, so that readers see the old release or the new one at every moment. Where the family needs
     more signatures than there are keys here, the metadata becomes a signing request.
 
+    With --log the release is logged before it becomes current, and the proof goes into the channel too.
+
+    Files that changed since the current release are also offered as deltas, made by every codec that is installed
+    (pip install 'edgekit-ml[delta]' brings two more); the smallest is kept where it saves a tenth of the file or more.
+
     Without --key, an oci:// destination is taken for a plain registry: the bundle is pushed there under its version,
     with its signatures as referrers.
     """
+    if no_deltas and delta_from:
+        raise RecipeError("say either --delta-from BUNDLE or --no-deltas")
     if place.startswith("oci://") and not (keys or online_keys):
         _push(terminal, bundle, place)
         return
@@ -74,8 +99,10 @@ def publish(
 
     named = tuple(open_public(signer) for signer in signers)
     signing, online = open_keys(keys, passphrase_file), open_keys(online_keys, passphrase_file)
+    log = log_settings(log_folder, log_key, policy_file, witnesses, passphrase_file)
     with terminal.work() as progress, opened_place(place) as transport:
-        settings = PublishSettings(signing, online, named, oldest, trusted_root(transport, trust))
+        root = trusted_root(transport, trust)
+        settings = PublishSettings(signing, online, named, oldest, root, not no_deltas, delta_from, log)
         done = put(bundle, transport, settings, now=utc_now(), progress=progress)
     request = None
     if done.change and not done.written:
@@ -112,6 +139,20 @@ def _document(done: Published, request: Path | None) -> dict[str, object]:
             "size_bytes": done.uploaded.size_bytes,
             "present": done.uploaded.present,
         },
+        "deltas": [
+            {
+                "path": each.path,
+                "from_version": each.version,
+                "codec": each.delta.codec,
+                "size_bytes": each.delta.size_bytes,
+                "full_bytes": each.full_bytes,
+                "tried": each.tried,
+            }
+            for each in done.deltas.made
+        ],
+        "deltas_kept": len(done.deltas.kept),
+        "notes": list(done.deltas.notes),
+        "log": to_plain(done.logged),
         "current": done.is_current,
         **(outcome(done.change, done.written, done.told, request) if done.change else {"in_force": True}),
     }
@@ -122,7 +163,14 @@ def _show(done: Published, request: Path | None, place: str) -> None:
     click.echo(f"{verdict.name} version {notice.version} ({notice.semver})  {verdict.release_digest}")
     click.echo(f"  model signature by {' or '.join(str(key) for key in notice.keys)}: verified")
     click.echo(f"  {uploaded.blobs} blobs written ({size(uploaded.size_bytes)}), {uploaded.present} were there")
-    for line in done.told:
+    for each in done.deltas.made:
+        tried = ", ".join(f"{name} {size(found)}" for name, found in sorted(each.tried.items()))
+        click.echo(
+            f"  {each.path} from version {each.version}: {size(each.delta.size_bytes)} "
+            f"instead of {size(each.full_bytes)}  ({tried})"
+        )
+    logged = [str(done.logged)] if done.logged else []
+    for line in (*done.deltas.notes, *logged, *done.told):
         click.echo(f"  {line}")
     if done.change is None:
         click.echo(f"nothing to do: it is current in {place} already")

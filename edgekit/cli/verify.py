@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.log_values import FILE, policy_option
 from edgekit.cli.plain_progress import PlainProgress
 from edgekit.cli.terminal import Terminal, output_options
-from edgekit.errors import DigestError, InputError, RecipeError, RollbackError
+from edgekit.errors import InputError, RecipeError
 from edgekit.types.progress import Progress, Silent
 from edgekit.units import size
 
@@ -35,6 +36,7 @@ Examples:
   edgekit verify net.edgekit --trust 1.root.json --channel https://models.example.org/channel
   edgekit verify oci://registry.example.org/lab/net:1.0.0 --trust publisher.pub
   edgekit verify net.edgekit --trust publisher.pub --variant arm64 --extract files --json
+  edgekit verify net.edgekit --all --trust channel/metadata/1.root.json --policy policy.txt
 """
 
 
@@ -72,6 +74,20 @@ class Trust:
     "--extract", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Then put the variants' files there."
 )
 @click.option("--variant", metavar="NAME", help="Extract this one only, into DIR itself.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Confirm it in six systems: model signature, OCI, BitTorrent, IPFS, TUF, transparency log.",
+)
+@policy_option
+@click.option(
+    "--proof",
+    "proof_file",
+    type=FILE,
+    metavar="FILE",
+    help="Proof that a log shows the release.  [default: the channel's, of its proofs/]",
+)
 @output_options
 @click.pass_obj
 def verify(
@@ -83,18 +99,32 @@ def verify(
     channel: str | None,
     folder: Path | None,
     variant: str | None,
+    everything: bool,
+    **log: Path | None,
 ) -> None:
     """Verify a bundle: that every byte of it is what a trusted key signed, and nothing else is in it.
 
     BUNDLE is a folder or a .tar that `edgekit pack` wrote, or oci://HOST/REPOSITORY:TAG. With the root metadata of a
     channel as trust, the channel says whose signature counts, and the bundle has to be the release that is current
     there. Nothing is executed, and nothing is written before all of it is verified.
+
+    With --all, every address that the bundle has in any system is computed anew, and a log has to show the release to
+    everybody: needs a channel's root metadata as --trust, and --policy, which says which log and which witnesses count.
     """
     if variant and not folder:
         raise RecipeError("--variant says what to extract", hint="add --extract DIR")
+    if not everything and any(log.values()):
+        raise RecipeError("--policy and --proof are for --all", hint="add --all")
+    if everything and folder:
+        raise RecipeError("--all extracts nothing", hint="verify once more, with --extract and without --all")
     trust = _trust(trusted, channel)
     progress: Progress = Silent() if terminal.quiet else PlainProgress(sys.stderr)
     with _local(bundle, progress) as path:
+        if everything:
+            from edgekit.cli.verify_all import verify_all
+
+            verify_all(terminal, path, trust, progress=progress, **log)
+            return
         from edgekit.bundle.opening import open_bundle
         from edgekit.bundle.verify import verify_open
 
@@ -158,34 +188,21 @@ def _local(bundle: str, progress: Progress) -> Iterator[Path]:
 
 
 def _follow(bundle: OpenBundle, trust: Trust) -> Followed:
-    """What the channel says of the model that this bundle claims to be.
+    """What the channel says of the model that this bundle claims to be, which has to be current there.
 
     Raises:
-        RollbackError: The bundle is older than what is current.
-        DigestError: It is not the release that the channel names.
+        TrustError: It is not, or nothing that the channel says can be trusted.
     """
     from edgekit.bundle.release import read_release
-    from edgekit.channel.client import follow
+    from edgekit.confirm.current import check_current, follow_model
     from edgekit.transport.opening import opened
 
+    assert trust.root
     release = read_release(bundle.blobs, bundle.index_bytes)
-    manifest = release.manifest
-    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, opened([trust.channel]) as mirrors:
-        followed = follow(manifest.name, mirrors, Path(folder), root=trust.root)
-    current = followed.notice
-    if release.index_digest == followed.release_digest:
-        return followed
-    if manifest.version < current.version:
-        raise RollbackError(
-            f"{manifest.name} {manifest.semver} (version {manifest.version}) is not current: "
-            f"the channel has {current.semver} (version {current.version})",
-            hint="to verify an old release, trust its publisher's key: --trust KEY",
-        )
-    raise DigestError(
-        f"the channel names another release of {manifest.name} (version {current.version}) than this bundle, "
-        f"which says version {manifest.version}: sha256:{followed.release_digest}, not sha256:{release.index_digest}",
-        hint="it is not published there; to verify it by itself: --trust KEY",
-    )
+    with opened([trust.channel]) as mirrors:
+        followed = follow_model(release, mirrors, root=trust.root)
+    check_current(release, followed)
+    return followed
 
 
 def _extract(path: Path, verdict: Verdict, folder: Path, variant: str | None) -> list[str]:

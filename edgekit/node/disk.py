@@ -31,7 +31,7 @@ class Disk:
         """A step is about to be taken; tests stop here, or raise OSError in the system's place.
 
         Args:
-            step: "make folder", "write", "copy", "sync", "rename", "link", "remove".
+            step: "make folder", "write", "copy", "sync", "rename", "link", "join", "remove".
             path: What it is done to.
         """
 
@@ -70,6 +70,11 @@ class Disk:
         """A symbolic link."""
         with self._step("link", path):
             path.symlink_to(target)
+
+    def join(self, source: Path, target: Path) -> None:
+        """One more name for a file (a hard link), which takes no space; there must be none of that name."""
+        with self._step("join", target):
+            os.link(source, target, follow_symlinks=False)
 
     def remove(self, path: Path) -> None:
         """A file, a link or an empty folder less."""

@@ -10,6 +10,7 @@
 - `current`: link to the slot that runs; absent while none may;
 - `quarantine/`: releases that failed here (`quarantine`);
 - `receipts/`: what it did, signed and numbered (`receipts`);
+- `share/`: what it gives to others beside its own release (`keeping`), absent where it never seeded;
 - `lock`: held while a process changes any of it.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,11 @@ class NodeFolder:
         """Folder of the receipts."""
         return self.path / "receipts"
 
+    @property
+    def share(self) -> Path:
+        """What the node gives to others."""
+        return self.path / "share"
+
 
 def find_node(path: Path) -> NodeFolder:
     """The folder of a node that was set up.
@@ -93,15 +99,25 @@ def find_node(path: Path) -> NodeFolder:
     return folder
 
 
-@contextmanager
-def locked(folder: NodeFolder) -> Iterator[None]:
+def locked(folder: NodeFolder) -> AbstractContextManager[None]:
     """Hold the folder; the system lets go of it when the process ends, however it ends.
 
     Raises:
         NodeStateError: Another process holds it.
         StorageError: The folder cannot be written.
     """
-    place = folder.path / "lock"
+    return held(folder.path, hint="wait until it is done; it may be the node's timer")
+
+
+@contextmanager
+def held(path: Path, *, hint: str) -> Iterator[None]:
+    """Hold some folder, by a file `lock` in it.
+
+    Raises:
+        NodeStateError: Another process holds it.
+        StorageError: The folder cannot be written.
+    """
+    place = path / "lock"
     try:
         # Whoever may open it may hold it: that is the node's user alone, also where others may read the folder.
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -113,9 +129,7 @@ def locked(folder: NodeFolder) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise NodeStateError(
-                f"another process works in {folder.path}", hint="wait until it is done; it may be the node's timer"
-            ) from error
+            raise NodeStateError(f"another process works in {path}", hint=hint) from error
         yield
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from edgekit import digest
 from edgekit.channel.names import check_model
 from edgekit.errors import InputError, MalformedError, StorageError
 from edgekit.node.disk import Disk, make_folders, save
@@ -13,21 +14,31 @@ from edgekit.node.identity import FILE_NAME as KEY_NAME
 from edgekit.node.identity import create_identity, read_did
 from edgekit.node.opened import LARGEST_ROOT_BYTES
 from edgekit.node.settings import NodeSettings, write_settings
+from edgekit.node.transparency import check_policy
 from edgekit.types.strict_json import read_strict
 
 
-def set_up(path: Path, settings: NodeSettings, root: bytes, passphrase: bytes | None, *, disk: Disk) -> str:
+def set_up(
+    path: Path,
+    settings: NodeSettings,
+    root: bytes,
+    passphrase: bytes | None,
+    *,
+    disk: Disk,
+    policy: bytes | None = None,
+) -> str:
     """Make a node; nothing is installed yet, and nobody is contacted.
 
     `node.toml` is written last: a folder without one is no node, and can be set up again.
 
     Args:
         path: Its folder; made where it is absent.
-        settings: What it follows. Paths among the channels are made absolute.
+        settings: What it follows. Paths among the channels, sources and logs are made absolute.
         root: The channel's root metadata, from whoever is trusted to hand it over.
         passphrase: Encrypts its key; None leaves that to the permissions of the folder. A key that lies in the folder
             already, from a set-up that was cut off or a copy that was restored, stays the node's.
         disk: Where to write.
+        policy: Which logs and witnesses count, where `settings` asks for transparency; its digest is added to them.
 
     Returns:
         Its name, did:key.
@@ -39,7 +50,7 @@ def set_up(path: Path, settings: NodeSettings, root: bytes, passphrase: bytes | 
         StorageError: The system refuses.
     """
     check_model(settings.model)
-    settings = replace(settings.check(), channels=tuple(_absolute(url) for url in settings.channels)).check()
+    settings = _settled(settings.check(), policy)
     check_root(root)
     folder = NodeFolder(path)
     if folder.settings.exists():
@@ -52,6 +63,8 @@ def set_up(path: Path, settings: NodeSettings, root: bytes, passphrase: bytes | 
         make_folders(disk, folder.slots, below=path)
         make_folders(disk, folder.receipts, below=path)
         save(disk, folder.root, root)
+        if settings.transparency is not None and policy is not None:
+            save(disk, path / settings.transparency.policy, policy)
         did = read_did(path) if (path / KEY_NAME).exists() else create_identity(path, passphrase).public.did
         write_settings(disk, folder.settings, settings)
     return did
@@ -73,6 +86,29 @@ def check_root(data: bytes) -> None:
     signed = found.get("signed") if isinstance(found, dict) else None
     if not isinstance(signed, dict) or signed.get("_type") != "root":
         raise InputError("the root of trust is no root metadata of TUF", hint=hint)
+
+
+def _settled(settings: NodeSettings, policy: bytes | None) -> NodeSettings:
+    """The settings as they are written.
+
+    Raises:
+        InputError: They ask for a log without a policy, or the policy cannot be read.
+    """
+    found = settings.transparency
+    if (found is None) != (policy is None):
+        raise InputError(
+            "a node that asks a log about its releases needs a policy, and one that does not has no use for it",
+            hint="give both, or neither",
+        )
+    if found is not None and policy is not None:
+        check_policy(policy)
+        found = replace(found, policy_sha256=digest.of_bytes(policy), logs=tuple(map(_absolute, found.logs)))
+    return replace(
+        settings,
+        channels=tuple(map(_absolute, settings.channels)),
+        sources=tuple(map(_absolute, settings.sources)),
+        transparency=found,
+    ).check()
 
 
 def _absolute(url: str) -> str:

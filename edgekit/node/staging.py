@@ -1,5 +1,7 @@
 """Staging: the files of a release come together in `slots/next`, from the slots that have them and from the channel.
 
+A file that a slot has in an older version may come as a delta (`edgekit.node.patching`).
+
 Everything in it may be left from an earlier run that was cut off at any moment. What lies there under a wanted name is
 hashed before it counts, and what is not wanted goes. The slot that runs is only read, and files are copied rather than
 linked: a sector that fails later must not take the same file from both slots.
@@ -11,15 +13,18 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edgekit import digest
 from edgekit.bundle.manifest_rules import SIGNATURE_FILE
 from edgekit.node.disk import Disk, adopt, clear, make_folders, save
 from edgekit.node.folder import NodeFolder
+from edgekit.node.patching import OUT_SUFFIX, Offer, Patcher
 from edgekit.node.slots import FILES, RECORD, Slot, spare_name
 from edgekit.node.world import World
 from edgekit.transport.fetch import Sources
+from edgekit.transport.part_file import missing_bytes
 from edgekit.types.blob import Blob
 from edgekit.types.manifest import FILE_NAME
 from edgekit.types.receipt import Deployed
@@ -27,6 +32,7 @@ from edgekit.units import size
 
 PARTS = "parts"
 """Folder in the staging folder for what is not whole yet."""
+COPY_SUFFIX = ".copy"
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,12 @@ class Staging:
     """The folder `slots/next` of a node."""
 
     def __init__(self, folder: NodeFolder, world: World) -> None:
-        """Work in `folder`; `world.tell` gets a line for every file that is fetched."""
+        """Work in `folder`; `world.tell` gets a line for every file that is fetched.
+
+        Attributes:
+            fetched_bytes: Bytes that were asked of others, of files and deltas.
+        """
+        self.fetched_bytes = 0
         self._folder = folder
         self._disk = world.disk
         self._tell = world.tell
@@ -87,13 +98,14 @@ class Staging:
             self._tell(f"slot {spare.name} is given up: {size(missing)} are needed, {size(free_bytes)} are free")
             clear(self._disk, spare)
 
-    def fill(self, wanted: Wanted, slots: Sequence[Slot], sources: Sources) -> None:
+    def fill(self, wanted: Wanted, slots: Sequence[Slot], sources: Sources, offer: Offer | None = None) -> None:
         """Bring every file here, durable, under its own name.
 
         Args:
             wanted: What.
             slots: Installed releases; a file of theirs with the right digest is copied.
             sources: The channel's mirrors, for everything else.
+            offer: Ways to make a file of one that a slot has.
 
         Raises:
             SourcesError: No mirror has a file.
@@ -103,11 +115,15 @@ class Staging:
         for folder in (self.path / FILES, self.path / PARTS):
             make_folders(self._disk, folder, below=self._folder.path)
         self._remove_unwanted(wanted)
+        patcher = self._patcher(offer) if offer else None
         for path, blob in sorted(wanted.blobs.items()):
             if self._is_there(path, blob):
                 continue
             make_folders(self._disk, (self.path / FILES / path).parent, below=self.path / FILES)
-            part = self._copied(blob, wanted, slots) or self._fetched(path, blob, sources)
+            part = self._copied(blob, wanted, slots)
+            if part is None and patcher:
+                part = patcher.patched(path, blob, slots)
+            part = part or self._fetched(path, blob, sources)
             adopt(self._disk, part, self.path / FILES / path)
         save(self._disk, self.path / FILES / FILE_NAME, wanted.manifest)
         save(self._disk, self.path / SIGNATURE_FILE, wanted.signature)
@@ -131,7 +147,7 @@ class Staging:
 
     def _copied(self, blob: Blob, wanted: Wanted, slots: Sequence[Slot]) -> Path | None:
         """A copy of a file that an installed release has, or this one under another name; None where none is sound."""
-        part = self.path / PARTS / f"{blob.sha256}.copy"
+        part = self.path / PARTS / f"{blob.sha256}{COPY_SUFFIX}"
         installed = [(slot.files, slot.record.deployed.files) for slot in slots]
         for place in _places(blob, [(self.path / FILES, wanted.digests), *installed]):
             if _is_blob(place, blob):
@@ -139,16 +155,24 @@ class Staging:
                 return part
         return None
 
+    def _patcher(self, offer: Offer) -> Patcher:
+        fetch = partial(self._bring, sources=offer.sources)
+        return Patcher(offer.deltas, self.path / PARTS, self._disk, fetch, self._tell)
+
     def _fetched(self, path: str, blob: Blob, sources: Sources) -> Path:
         part = self.path / PARTS / blob.sha256
         self._tell(f"fetching {path}, {size(blob.size_bytes)}")
-        sources.fetch(blob, part, progress=self._progress)
+        self._bring(blob, part, sources=sources)
         return part
+
+    def _bring(self, blob: Blob, target: Path, *, sources: Sources) -> None:
+        self.fetched_bytes += missing_bytes(blob, target)
+        sources.fetch(blob, target, progress=self._progress)
 
     def _remove_unwanted(self, wanted: Wanted) -> None:
         names = {blob.sha256 for blob in wanted.blobs.values()}
         for part in sorted((self.path / PARTS).iterdir()):
-            if part.name.partition(".")[0] not in names or part.suffix == ".copy":
+            if part.name.partition(".")[0] not in names or part.suffix in (COPY_SUFFIX, OUT_SUFFIX):
                 clear(self._disk, part)
         _keep_only(self._disk, self.path / FILES, {*wanted.blobs, FILE_NAME})
         for item in sorted(self.path.iterdir()):

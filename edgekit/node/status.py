@@ -57,6 +57,25 @@ class ChannelStatus:
 
 
 @dataclass(frozen=True)
+class LogStatus:
+    """What the node knows of the log that has to show its releases.
+
+    Attributes:
+        heads: Name of a log -> entries of the newest head that was verified; absent where none was.
+        quorum: Who besides the log has to have signed, in the words of the policy; "" where that cannot be read.
+        is_proven: What runs, or would run, was shown by the log.
+        evidence: Files with two heads of a log that cannot both be true.
+        fault: Why nothing is installed before somebody has looked; "" where nothing stands in the way.
+    """
+
+    heads: Mapping[str, int]
+    quorum: str
+    is_proven: bool
+    evidence: tuple[str, ...]
+    fault: str
+
+
+@dataclass(frozen=True)
 class Status:
     """A node.
 
@@ -71,6 +90,7 @@ class Status:
         receipts: How many there are.
         last_receipt: The last that can be read; None where there is none.
         faults: What is wrong with its state and its receipts; empty where nothing is.
+        log: What a log has shown; None where it has no policy.
     """
 
     did: str
@@ -83,6 +103,7 @@ class Status:
     receipts: int
     last_receipt: Receipt | None
     faults: tuple[str, ...]
+    log: LogStatus | None = None
 
 
 def read_status(node: Node, *, thorough: bool = False) -> Status:
@@ -112,7 +133,16 @@ def read_status(node: Node, *, thorough: bool = False) -> Status:
         receipts=len(node.book.files()),
         last_receipt=node.book.last(*Event),
         faults=tuple(faults),
+        log=_log(node),
     )
+
+
+def _log(node: Node) -> LogStatus | None:
+    if node.settings.transparency is None:
+        return None
+    from edgekit.node.log_status import read_log_status  # most nodes have no policy
+
+    return read_log_status(node)
 
 
 def _slot(node: Node, name: str, *, thorough: bool) -> SlotStatus:

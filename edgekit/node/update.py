@@ -1,7 +1,7 @@
 """Update: the story of a node. What the channel calls current is chosen, fetched, verified, tried out, and runs.
 
-    follow the channel -> choose a variant -> fetch what is missing into slots/next -> verify -> self-test
-    -> slots/next becomes the spare slot -> the link `current` points to it -> a signed receipt
+    follow the channel -> ask the log -> choose a variant -> fetch what is missing into slots/next -> verify
+    -> self-test -> slots/next becomes the spare slot -> the link `current` points to it -> a signed receipt
 
 Until the link is renamed, what ran before runs; the slot that it is in is never written to. Cut off anywhere, the next
 run goes on where this one stopped. A release that fails its self-test is quarantined, and what ran before runs on.
@@ -14,16 +14,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from edgekit.bundle.release import Image, Release, read_image, read_release
+from edgekit.bundle.remote_blobs import RemoteBlobs
 from edgekit.bundle.trusted import check_image
 from edgekit.channel.client import Followed, follow
 from edgekit.errors import EdgekitError, MalformedError, NoVariantError, SelfTestError
 from edgekit.node.choose import choose
 from edgekit.node.opened import Node, integrity
+from edgekit.node.patching import Offer, offered_deltas
 from edgekit.node.quarantine import forget, prune
 from edgekit.node.record import save_record
-from edgekit.node.remote_blobs import RemoteBlobs
 from edgekit.node.rollback import nothing_runs, settle
 from edgekit.node.slots import RECORD, Slot, SlotRecord, current_slot, place, read_slot, read_slots, spare_name, switch
+from edgekit.node.sourcing import opened_sources
 from edgekit.node.staging import Staging, Wanted, folder_bytes
 from edgekit.transport.fetch import Sources
 from edgekit.transport.opening import opened
@@ -51,6 +53,7 @@ class Updated:
         running: What runs.
         offered: Version that the channel offers.
         faults: URL of a mirror -> what was wrong with it.
+        fetched_bytes: Of the files and deltas that were fetched for it; 0 where nothing was.
     """
 
     outcome: Outcome
@@ -58,6 +61,7 @@ class Updated:
     running: Deployed
     offered: int
     faults: Mapping[str, str]
+    fetched_bytes: int = 0
 
 
 def update(node: Node, *, retry: bool = False) -> Updated:
@@ -90,23 +94,56 @@ def update(node: Node, *, retry: bool = False) -> Updated:
 def _bring_up(node: Node, mirrors: Sequence[Transport], *, retry: bool) -> Updated:
     followed = follow(node.settings.model, mirrors, node.folder.trust, root=node.root(), clock=node.world.clock)
     node.learn(followed)
+    followed = _ask_log(node, followed, mirrors)
     running = current_slot(node.folder)
     if running and not retry and _is_current(running, followed):
         return _ended(Outcome.UNCHANGED, followed, running, {})
     held = node.quarantined(followed.release_digest)
     if held and held.exhausted:
         return _stay(node, followed, {})
-    return Installation(node, followed, mirrors).run()
+    with opened_sources(node) as sources:
+        return Installation(node, followed, mirrors, sources).run()
+
+
+def _ask_log(node: Node, followed: Followed, mirrors: Sequence[Transport]) -> Followed:
+    """What the channel says, once the log of the node's policy shows it too; with the faults of copies of the log.
+
+    Raises:
+        EdgekitError: As `edgekit.node.transparency.LogWatch`; nothing was fetched.
+    """
+    if node.settings.transparency is None:
+        return followed
+    from edgekit.node.transparency import log_watch  # most nodes have no policy, and need not load what reads one
+
+    with log_watch(node, mirrors) as watch:
+        faults = watch.look()
+        watch.prove(followed)
+    if node.settings.transparency.cosign:
+        from edgekit.node.witnessing import cosign_newest
+
+        cosign_newest(node)
+    return replace(followed, faults={**followed.faults, **faults})
 
 
 class Installation:
     """The way of one release into a slot."""
 
-    def __init__(self, node: Node, followed: Followed, mirrors: Sequence[Transport]) -> None:
-        """Prepare; nothing is read or written yet."""
+    def __init__(
+        self, node: Node, followed: Followed, mirrors: Sequence[Transport], sources: Sequence[Transport] = ()
+    ) -> None:
+        """Prepare; nothing is read or written yet.
+
+        Args:
+            node: Opened.
+            followed: What is current.
+            mirrors: Of the channel.
+            sources: Others that may have its blobs.
+        """
         self._node = node
         self._followed = followed
-        self._sources = Sources(mirrors)
+        self._mirrors = mirrors
+        self._places = [*mirrors, *sources]
+        self._sources = Sources(self._places)
         self._staging = Staging(node.folder, node.world)
 
     def run(self) -> Updated:
@@ -136,7 +173,8 @@ class Installation:
                 node.refuse(wanted.deployed, error)
                 self._staging.discard()
                 continue
-            return _ended(Outcome.INSTALLED, self._followed, slot, self._sources.faults)
+            done = _ended(Outcome.INSTALLED, self._followed, slot, self._sources.faults)
+            return replace(done, fetched_bytes=self._staging.fetched_bytes)
         node.exhaust(release.index_digest, release.manifest.version)
         if failures:
             raise next(iter(failures.values()))
@@ -190,7 +228,8 @@ class Installation:
         slot = self._ready(wanted)
         if slot is None and not self._is_staged(wanted):
             self._staging.make_room(wanted, node.machine.disk_bytes)
-            self._staging.fill(wanted, read_slots(node.folder), self._sources)
+            slots = read_slots(node.folder)
+            self._staging.fill(wanted, slots, self._sources, self._offer() if slots else None)
             self._staged(wanted, Trial(False)).check()
         node.world.tell(f"testing {node.settings.model} {wanted.deployed.semver}, variant {variant.name}")
         files = (slot or self._staged(wanted, Trial(False))).files
@@ -203,6 +242,11 @@ class Installation:
         node.attest(slot, tested=tested)
         prune(disk, node.folder, keep=_releases(node), below=wanted.deployed.version)
         return slot
+
+    def _offer(self) -> Offer | None:
+        """Ways to make files of the release of those that are installed."""
+        deltas = offered_deltas(self._followed, self._mirrors, self._node.world.tell)
+        return Offer(deltas, self._sources) if deltas else None
 
     def _ready(self, wanted: Wanted) -> Slot | None:
         """The spare slot where it holds just that: a run was cut off before the switch, or the node went back."""

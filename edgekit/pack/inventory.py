@@ -1,17 +1,21 @@
-"""Inventory: the files that go into a bundle, each with its role, its digest, and where its bytes are."""
+"""Inventory: the files that go into a bundle, each with its role, digests and addresses, and where its bytes are."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from edgekit import digest
+from edgekit.addressing.addressing import address_stream
+from edgekit.addressing.parts import Parts
+from edgekit.addressing.unixfs import CHUNK_BYTES
 from edgekit.errors import InputError
 from edgekit.types.blob import Pieces, piece_length
 from edgekit.types.manifest import BundleFile, Role
 
-_CHUNK_BYTES = 2**20
 _MEDIA_TYPES = {
     "onnx": "application/vnd.onnx",
     "data": "application/octet-stream",
@@ -45,15 +49,12 @@ def store_bytes(path: str, role: Role, data: bytes, *, media_type: str = "") -> 
         data: Its bytes.
         media_type: "" takes that of the path.
     """
-    length = piece_length(len(data))
-    parts = tuple(digest.of_bytes(data[start : start + length]) for start in range(0, len(data), length))
-    pieces = Pieces(length, parts) if len(parts) > 1 else None
-    file = BundleFile(path, role, media_type or media_type_of(path), len(data), digest.of_bytes(data), pieces)
+    file = _described(io.BytesIO(data), len(data), path, role, media_type or media_type_of(path))
     return Stored(file, data)
 
 
 def store_file(path: str, role: Role, source: Path) -> Stored:
-    """A file on disk, read once, whole and in pieces at the same time.
+    """A file on disk, read once for all its digests.
 
     Args:
         path: In the bundle.
@@ -61,28 +62,30 @@ def store_file(path: str, role: Role, source: Path) -> Stored:
         source: The file.
 
     Raises:
-        InputError: It cannot be read, or is empty.
+        InputError: It cannot be read, is empty, or changes meanwhile.
+        MalformedError: It is larger than 1 TiB.
     """
-    whole, parts, size = hashlib.sha256(), list[str](), 0
     try:
-        length = piece_length(source.stat().st_size)
         with source.open("rb") as stream:
-            piece, room = hashlib.sha256(), length
-            while chunk := stream.read(min(_CHUNK_BYTES, room)):
-                whole.update(chunk)
-                piece.update(chunk)
-                size, room = size + len(chunk), room - len(chunk)
-                if not room:
-                    parts.append(piece.hexdigest())
-                    piece, room = hashlib.sha256(), length
-            if room < length:
-                parts.append(piece.hexdigest())
+            size = os.fstat(stream.fileno()).st_size
+            if not size:
+                raise InputError(f"{source} is empty")
+            return Stored(_described(stream, size, path, role, media_type_of(path)), source)
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror or error}") from error
-    if not size:
-        raise InputError(f"{source} is empty")
-    pieces = Pieces(length, tuple(parts)) if len(parts) > 1 else None
-    return Stored(BundleFile(path, role, media_type_of(path), size, whole.hexdigest(), pieces), source)
+
+
+def _described(stream: BinaryIO, size: int, path: str, role: Role, media_type: str) -> BundleFile:
+    if not size:  # no torrent can be made of nothing, and nothing needs to be fetched
+        return BundleFile(path, role, media_type, 0, hashlib.sha256().hexdigest())
+    length = piece_length(size)
+    parts = Parts(length)
+    # Pieces as long as the chunks of IPFS have the digests of these.
+    found = address_stream(stream, size, beside=parts.update if length != CHUNK_BYTES else None)
+    addresses = found.finish()
+    digests = found.dag.leaves if length == CHUNK_BYTES else parts.finish()
+    pieces = Pieces(length, tuple(each.hex() for each in digests)) if len(digests) > 1 else None
+    return BundleFile(path, role, media_type, size, found.sha256, pieces, addresses)
 
 
 def media_type_of(path: str) -> str:

@@ -129,6 +129,22 @@ def lacks_of(change: Change) -> tuple[Need, ...]:
     return tuple(need for need in needs_of(change) if need.missing)
 
 
+def check_keys(change: Change, keys: Iterable[PrivateKey]) -> None:
+    """That each key may sign something of a change; nothing is signed.
+
+    Raises:
+        KeyFileError: A key counts for none of the files.
+    """
+    for key in keys:
+        if not _signs(change, key):
+            needs = needs_of(change)
+            wanted = {each.keyid: each for need in needs for each in (*need.signed.values(), *need.unsigned.values())}
+            raise KeyFileError(
+                f"{key.public} may sign none of {', '.join(change.files)}",
+                hint=f"these may: {name_keys(wanted.values())}",
+            )
+
+
 def sign_change(change: Change, keys: Iterable[PrivateKey], *, optional: bool = False) -> tuple[str, ...]:
     """Sign every file for which a key counts.
 
@@ -145,19 +161,19 @@ def sign_change(change: Change, keys: Iterable[PrivateKey], *, optional: bool = 
     """
     told = []
     for key in keys:
-        keyid = tuf_key(key.public).keyid
-        needs = needs_of(change)
-        roles = dict.fromkeys(need.role for need in needs if keyid in need.signed or keyid in need.unsigned)
-        if not roles and not optional:
-            wanted = {each.keyid: each for need in needs for each in (*need.signed.values(), *need.unsigned.values())}
-            raise KeyFileError(
-                f"{key.public} may sign none of {', '.join(change.files)}",
-                hint=f"these may: {name_keys(wanted.values())}",
-            )
-        for role in roles:
+        if not optional:
+            check_keys(change, [key])
+        for role in _signs(change, key):
             change.files[role].sign(tuf_signer(key), append=True)
             told.append(f"{key.public} signed {role}")
     return tuple(told)
+
+
+def _signs(change: Change, key: PrivateKey) -> tuple[str, ...]:
+    """Roles of a change for whose files a key counts."""
+    keyid = tuf_key(key.public).keyid
+    roles = (need.role for need in needs_of(change) if keyid in need.signed or keyid in need.unsigned)
+    return tuple(dict.fromkeys(roles))
 
 
 def check_restart(change: Change) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.channel.mirror import LIMITS
-from edgekit.channel.names import ROLE, metadata_file, target_file
+from edgekit.channel.names import DELTAS, ROLE, metadata_file, proof_file, target_file, torrent_file
 from edgekit.channel.tuf_objects import Snapshot, Targets
+from edgekit.delta.index import LARGEST_INDEX_BYTES, read_index
 from edgekit.errors import InputError, MalformedError, StorageError, TransportError
 from edgekit.oci.media_types import IMAGE_INDEX, IMAGE_MANIFEST
 from edgekit.oci.reading import MOST_MANIFEST_BYTES
@@ -30,11 +31,13 @@ from edgekit.types.strict_json import read_strict
 _SHA256 = "[0-9a-f]{64}"
 _OURS = re.compile(
     rf"metadata/[0-9]{{1,10}}\.(?!root\.json){ROLE.pattern}\.json"
-    rf"|targets/{ROLE.pattern}/{_SHA256}\.[a-z0-9._-]+\.json"
+    rf"|targets/{ROLE.pattern}/{_SHA256}\.[a-z0-9._-]+(?:\+deltas)?\.json"
     rf"|blobs/sha256/{_SHA256}"
+    rf"|torrents/{_SHA256}\.torrent"
+    rf"|proofs/{_SHA256}\.tlog-proof"
     r"|(?:.+/)?\.[0-9a-f]{16}\.part"
 )
-"""Names that pruning may remove: versioned metadata, release indexes, blobs, and what a killed writer left behind."""
+"""Names that pruning may remove: versioned metadata, indexes, blobs, what is about them, what a killed writer left."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,18 @@ class _Reach:
             targets = _parsed(self._place, role, meta.version, LIMITS.targets_max_length)
             if isinstance(targets, Targets):
                 for path, target in targets.targets.items():
-                    self._document(target_file(path.removesuffix(".json"), target.hashes.get("sha256", "")))
+                    self._target(path.removesuffix(".json"), target.hashes.get("sha256", ""))
+
+    def _target(self, name: str, sha256: str) -> None:
+        """A release index with the proof of it, or a delta index."""
+        file = target_file(name, sha256)
+        if not name.endswith(DELTAS):
+            self.names.add(proof_file(sha256))
+            self._document(file)
+        elif file not in self.names:
+            self.names.add(file)
+            for delta in read_index(read_all(self._place, file, limit_bytes=LARGEST_INDEX_BYTES)):
+                self.names.add(delta.blob.file_name)
 
     def _document(self, name: str) -> None:
         """A release index, an image index or an image manifest, and all that it refers to."""
@@ -154,7 +168,7 @@ class _Reach:
             blob = Blob(sha256, 0).file_name
             if media_type in (IMAGE_INDEX, IMAGE_MANIFEST):
                 self._document(blob)
-            self.names.add(blob)
+            self.names |= {blob, torrent_file(sha256)}
 
 
 def _referred(value: Any) -> Iterator[tuple[object, str]]:
@@ -170,7 +184,7 @@ def _referred(value: Any) -> Iterator[tuple[object, str]]:
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
     """Files of a channel that may be removed, without following links."""
-    for top in ("metadata", "targets", "blobs"):
+    for top in ("metadata", "targets", "blobs", "torrents", "proofs"):
         for parent, _, files in os.walk(folder / top):
             for file in files:
                 path = Path(parent, file)

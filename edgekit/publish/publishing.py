@@ -1,24 +1,30 @@
 """`publish`: a bundle into a channel: verified, its bytes first, then the metadata that makes it current.
 
+With the bytes go deltas for those who have an older release, torrents, and the proof that a log shows it.
+
 Where the family's threshold is not met by the keys at hand, the bytes are there and nobody is told yet: the metadata
 becomes a signing request for the other signers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from edgekit import digest
 from edgekit.bundle.opening import OpenBundle, open_bundle
 from edgekit.bundle.release import read_release
 from edgekit.bundle.verify import Verdict, verify_open
-from edgekit.channel.names import MOST_SIGNERS, ReleaseNotice, target_file
+from edgekit.channel.names import MOST_SIGNERS, ReleaseNotice, deltas_file, target_file
 from edgekit.errors import InputError
-from edgekit.publish.change import Change, lacks_of, sign_change
+from edgekit.publish.change import Change, check_keys, lacks_of, sign_change
+from edgekit.publish.deltas import ReleaseDeltas, release_deltas
 from edgekit.publish.enforcing import put_in_force
-from edgekit.publish.records import read_records
+from edgekit.publish.records import Records, read_records
 from edgekit.publish.release_changes import announce
+from edgekit.publish.release_log import Logged, LogSettings, log_release
+from edgekit.publish.torrents import write_torrents
 from edgekit.publish.upload import Uploaded, upload_blobs
 from edgekit.seal.keys import PrivateKey, PublicKey
 from edgekit.transport.transport import Transport
@@ -36,6 +42,9 @@ class PublishSettings:
         signers: P-256 keys of which one must have signed the model, for all readers; empty leaves them as they are.
         oldest: Lowest version that may still run; None leaves it.
         trust: Root metadata that the channel must begin with; None believes the channel's own.
+        deltas: Whether readers of older releases get deltas.
+        delta_from: Bundles of releases that readers may have, beside the one that is current.
+        log: Where the release is logged before it becomes current; None for nowhere.
     """
 
     keys: tuple[PrivateKey, ...]
@@ -43,6 +52,9 @@ class PublishSettings:
     signers: tuple[PublicKey, ...] = ()
     oldest: int | None = None
     trust: bytes | None = None
+    deltas: bool = True
+    delta_from: tuple[Path, ...] = ()
+    log: LogSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ class Published:
         change: The metadata; None where the channel said the same already.
         written: Metadata files that were written; empty where signatures or the online key are missing yet.
         told: Who signed what.
+        deltas: Ways for readers of older releases.
+        logged: The release's entry in the log; None where it was not to be logged.
     """
 
     notice: ReleaseNotice
@@ -64,6 +78,8 @@ class Published:
     change: Change | None
     written: tuple[str, ...]
     told: tuple[str, ...]
+    deltas: ReleaseDeltas
+    logged: Logged | None
 
     @property
     def is_current(self) -> bool:
@@ -86,35 +102,67 @@ def publish(
     Raises:
         TrustError: The bundle is not signed by a signer, the channel is not what its keys signed, or the version would
             go backwards.
-        InputError: The channel has no such family, or no signer is known.
+        InputError: The channel has no such family, no signer is known, or a base of deltas is no bundle of this model.
         KeyFileError: A key may sign nothing of this.
         TransportError: The channel cannot be read or written.
+        EdgekitError: It could not be logged, as `log_release`; nobody is told of the release.
     """
     progress = progress or Silent()
     records = read_records(place, trust=settings.trust)
     with open_bundle(path) as bundle:
         manifest = read_release(bundle.blobs, bundle.index_bytes).manifest
         current = records.release(manifest.name)
-        before = current[1] if current else None
-        notice = _notice(manifest, before, settings)
-        change = announce(records, manifest.name, bundle.index_bytes, notice, now)
-        told = sign_change(change, settings.keys)  # whoever may not publish learns it before anything is moved
+        notice = _notice(manifest, current[1] if current else None, settings)
+        # Whoever may not publish learns it before anything is made or moved.
+        check_keys(announce(records, manifest.name, bundle.index_bytes, notice, now), settings.keys)
         verdict = verify_open(bundle, notice.keys, progress=progress)
-        uploaded = _write_files(place, bundle, verdict, progress)
-    if notice == before and current and current[0].hashes.get("sha256") == verdict.release.index_digest:
-        return Published(notice, verdict, uploaded, None, (), ())
+        deltas = _deltas(path, place, records, settings, progress)
+        change = announce(records, manifest.name, bundle.index_bytes, notice, now, deltas=deltas.index)
+        told = sign_change(change, settings.keys)
+        uploaded = _write_files(place, bundle, verdict, deltas, progress)
+    logged = log_release(place, verdict.release, settings.log) if settings.log else None
+    done = Published(notice, verdict, uploaded, change, (), told, deltas, logged)
+    if _is_said(records, verdict, notice, deltas):
+        return replace(done, change=None, told=())
     if lacks_of(change) or not settings.online:
-        return Published(notice, verdict, uploaded, change, (), told)
-    written = put_in_force(place, records, change, settings.online, now)
-    return Published(notice, verdict, uploaded, change, written, told)
+        return done
+    return replace(done, written=put_in_force(place, records, change, settings.online, now))
 
 
-def _write_files(place: Transport, bundle: OpenBundle, verdict: Verdict, progress: Progress) -> Uploaded:
-    """Blobs and the release index: nobody is led to them yet."""
+def _deltas(
+    path: Path, place: Transport, records: Records, settings: PublishSettings, progress: Progress
+) -> ReleaseDeltas:
+    if not settings.deltas:
+        return ReleaseDeltas()
+    return release_deltas(place, records, path, bases=settings.delta_from, progress=progress)
+
+
+def _write_files(
+    place: Transport, bundle: OpenBundle, verdict: Verdict, deltas: ReleaseDeltas, progress: Progress
+) -> Uploaded:
+    """Blobs, torrents and the indexes: nobody is led to them yet."""
     uploaded = upload_blobs(place, bundle, progress=progress)
-    name = target_file(verdict.name, verdict.release.index_digest)
-    place.write(name, [bundle.index_bytes], size_bytes=len(bundle.index_bytes))
+    for each in deltas.made:
+        place.write(each.delta.blob.file_name, [each.data], size_bytes=len(each.data))
+    write_torrents(place, bundle.blobs, verdict.release.manifest, progress=progress)
+    _write(place, target_file(verdict.name, verdict.release.index_digest), bundle.index_bytes)
+    if deltas.index:
+        _write(place, deltas_file(verdict.name, digest.of_bytes(deltas.index)), deltas.index)
     return uploaded
+
+
+def _write(place: Transport, name: str, data: bytes) -> None:
+    place.write(name, [data], size_bytes=len(data))
+
+
+def _is_said(records: Records, verdict: Verdict, notice: ReleaseNotice, deltas: ReleaseDeltas) -> bool:
+    """Whether the channel says just that already."""
+    current, listed = records.release(verdict.name), records.deltas(verdict.name)
+    if current is None or current[1] != notice:
+        return False
+    same_release = current[0].hashes.get("sha256") == verdict.release.index_digest
+    index = digest.of_bytes(deltas.index) if deltas.index else None
+    return same_release and (listed.hashes.get("sha256") if listed else None) == index
 
 
 def _notice(manifest: Manifest, before: ReleaseNotice | None, settings: PublishSettings) -> ReleaseNotice:

@@ -13,7 +13,7 @@ from typing import Any
 from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError, UnsignedMetadataError
 
 from edgekit.channel.mirror import LIMITS, check_root
-from edgekit.channel.names import ROLE, ReleaseNotice, metadata_file, target_path
+from edgekit.channel.names import ROLE, ReleaseNotice, deltas_path, metadata_file, target_path
 from edgekit.channel.tuf_objects import (
     DelegatedRole,
     Metadata,
@@ -84,6 +84,14 @@ class Records:
             )
         family: Targets = self.metadata[name].signed
         return family
+
+    def deltas(self, name: str) -> TargetFile | None:
+        """The delta index of a model's current release; None where there is none.
+
+        Raises:
+            InputError: There is no such family.
+        """
+        return self.family(name.partition("/")[0]).targets.get(deltas_path(name))
 
     def release(self, name: str) -> tuple[TargetFile, ReleaseNotice] | None:
         """The current release of a model and what is said of it; None where there is none yet.

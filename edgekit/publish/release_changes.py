@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from edgekit import digest
-from edgekit.channel.names import ReleaseNotice, check_model, target_path
+from edgekit.channel.names import ReleaseNotice, check_model, deltas_path, target_path
 from edgekit.channel.tuf_objects import TargetFile
 from edgekit.errors import InputError, RollbackError
 from edgekit.publish.change import Change, change_of, next_metadata
@@ -14,7 +14,9 @@ from edgekit.publish.periods import check_period, period_of
 from edgekit.publish.records import Records
 
 
-def announce(records: Records, name: str, index: bytes, notice: ReleaseNotice, now: datetime) -> Change:
+def announce(
+    records: Records, name: str, index: bytes, notice: ReleaseNotice, now: datetime, *, deltas: bytes | None = None
+) -> Change:
     """Make a release current.
 
     Args:
@@ -23,6 +25,7 @@ def announce(records: Records, name: str, index: bytes, notice: ReleaseNotice, n
         index: The release index: the bundle's `index.json`.
         notice: What is said of it.
         now: The time.
+        deltas: Its delta index; None for none, also where the release before had one.
 
     Raises:
         RollbackError: Its version is not above the current one's, or below the oldest that may run; or the oldest
@@ -37,6 +40,10 @@ def announce(records: Records, name: str, index: bytes, notice: ReleaseNotice, n
     path = target_path(name)
     target = TargetFile(len(index), {"sha256": digest.of_bytes(index)}, path, {"custom": notice.to_custom()})
     metadata.signed.targets[path] = target
+    metadata.signed.targets.pop(deltas_path(name), None)
+    if deltas is not None:
+        path = deltas_path(name)
+        metadata.signed.targets[path] = TargetFile(len(deltas), {"sha256": digest.of_bytes(deltas)}, path)
     return change_of(records, f"publish {name} version {notice.version} ({notice.semver})", {family: metadata})
 
 
@@ -73,6 +80,7 @@ def withdraw(records: Records, name: str, now: datetime) -> Change:
     family = name.partition("/")[0]
     metadata = next_metadata(family, records.metadata[family], now)
     del metadata.signed.targets[target.path]
+    metadata.signed.targets.pop(deltas_path(name), None)
     return change_of(records, f"withdraw {name}", {family: metadata})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from edgekit.channel.names import TOP_ROLES, ReleaseNotice, check_model
+from edgekit.channel.names import DELTAS, TOP_ROLES, ReleaseNotice, check_model, target_path
 from edgekit.channel.tuf_objects import Key
 from edgekit.errors import InputError, MalformedError
 from edgekit.publish.change import delegated_keys
@@ -122,8 +122,11 @@ def _role(records: Records, role: str, now: datetime) -> RoleStatus:
 def _models(records: Records, family: str) -> tuple[list[ModelStatus], tuple[str, ...]]:
     """A family's models; and warnings of what its keys signed besides, which no reader takes."""
     found, warnings = [], []
-    for path, target in sorted(records.family(family).targets.items()):
+    targets = records.family(family).targets
+    for path, target in sorted(targets.items()):
         name = path.removesuffix(".json")
+        if name.endswith(DELTAS) and target_path(name.removesuffix(DELTAS)) in targets:
+            continue
         try:
             if path == name or check_model(name).partition("/")[0] != family:
                 raise InputError(f"{path[:80]!r} is no model of {family}")

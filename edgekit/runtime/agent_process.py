@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from typing import Any
 from edgekit.errors import DeviceError, DeviceRefusalError, StorageError
 from edgekit.runtime.array_archive import digest_arrays, read_arrays
 from edgekit.runtime.golden_job import Subject, golden_job
+from edgekit.runtime.own_python import PACKAGE_PLACE, child_environment, python_words
 from edgekit.types.qparams import Array
 
 LARGEST_JOB = 60_000
@@ -31,13 +31,7 @@ LARGEST_FILE_BYTES = 2**30
 _SAID_BYTES = 2**20
 _DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 _STDOUT, _STDERR, _OUTPUTS = "stdout", "stderr", "outputs.npz"
-_INHERITED = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "EDGEKIT_RUNTIME",
-    "LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES",
-)  # fmt: skip
-"""All that a model's process gets to know of the environment: passphrases may be in it."""
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from edgekit.runtime.agent_child import run; run()"
-_PLACE = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ def run_agent(subject: Subject, inputs: Path, limits: Limits) -> Trial:
 
 def _run(job: str, place: Path, limits: Limits) -> int:
     """The exit code of the agent, which has then ended with all that it started; what it said is in the folder."""
-    words = [*python_words(), "-P", "-c", _START, _PLACE, str(limits.memory_bytes), str(limits.file_bytes)]
+    words = [*python_words(), "-P", "-c", _START, PACKAGE_PLACE, str(limits.memory_bytes), str(limits.file_bytes)]
     with (place / _STDOUT).open("wb") as stdout, (place / _STDERR).open("wb") as stderr:
         try:
             process = subprocess.Popen(
@@ -121,7 +115,7 @@ def _run(job: str, place: Path, limits: Limits) -> int:
                 stdout=stdout,
                 stderr=stderr,
                 cwd=place,
-                env=_environment(),
+                env=child_environment(),
                 start_new_session=True,
             )
         except OSError as error:
@@ -144,21 +138,6 @@ def _run(job: str, place: Path, limits: Limits) -> int:
         process.wait()
         with suppress(BrokenPipeError):
             stdin.close()
-
-
-def python_words() -> tuple[str, ...]:
-    """What starts the Python that runs this: of a portable runtime its launcher, which knows its libraries."""
-    runtime = Path(os.environ.get("EDGEKIT_RUNTIME", ""))
-    with suppress(OSError):
-        if runtime.is_absolute() and (runtime / "lib").samefile(Path(sys.prefix, "lib")):
-            return "sh", str(runtime / "python")
-    return (sys.executable,)
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return {**kept, **one_thread, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
 
 
 def _read_events(path: Path) -> dict[str, Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from edgekit.errors import MalformedError
 from edgekit.types.manifest import FILE_PATH
+from edgekit.wire.protobuf import BYTES, walk
 
 _INSIDE = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -29,12 +30,10 @@ _INSIDE = {
 }
 """Message -> number of a field -> the message in it, as far as tensors lie below."""
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST = 100
 """Levels that protobuf itself reads."""
 _LONGEST_NAME = 1024
 _MOST_IN_ENTRY = 8
-_LARGEST_TAG = 2**32 - 1
 _MOST_FIELDS = 2_000_000
 """Some seconds' worth. A model of a thousand layers has some hundred thousand."""
 
@@ -67,21 +66,21 @@ def _locations(data: mmap.mmap) -> Iterator[str]:
     Raises:
         ValueError: It cannot be walked, or has more fields than any model.
     """
-    open_messages = [("model", _fields(data, 0, len(data)))]
+    open_messages = [("model", walk(data))]
     seen = 0
     while open_messages:
         kind, fields = open_messages[-1]
-        for number, begin, end in fields:
+        for field in fields:
             seen += 1
             if seen > _MOST_FIELDS:
                 raise ValueError(f"it has more than {_MOST_FIELDS} fields")
-            inner = _INSIDE[kind].get(number)
+            inner = _INSIDE[kind].get(field.number) if field.kind == BYTES else None
             if inner == "entry":
-                yield from _location(data, begin, end)
+                yield from _location(data, field.begin, field.end)
             elif inner:
                 if len(open_messages) > _DEEPEST:
                     raise ValueError("it is nested too deep")
-                open_messages.append((inner, _fields(data, begin, end)))
+                open_messages.append((inner, walk(data, field.begin, field.end)))
                 break
         else:
             open_messages.pop()
@@ -91,48 +90,11 @@ def _location(data: mmap.mmap, start: int, stop: int) -> Iterator[str]:
     """The file that one entry of a tensor's external data names; of a field that comes twice, each is taken."""
     keys: list[bytes] = []
     values: list[bytes] = []
-    for count, (number, begin, end) in enumerate(_fields(data, start, stop)):
+    for count, field in enumerate(walk(data, start, stop)):
         if count > _MOST_IN_ENTRY:
             raise ValueError("an entry of external data that says too much")
-        if number in (_KEY, _VALUE):
-            (keys if number == _KEY else values).append(data[begin : min(end, begin + _LONGEST_NAME)])
+        if field.number in (_KEY, _VALUE) and field.kind == BYTES:
+            text = data[field.begin : min(field.end, field.begin + _LONGEST_NAME)]
+            (keys if field.number == _KEY else values).append(text)
     if b"location" in keys:
         yield from (value.decode("utf-8", errors="replace") for value in values or [b""])
-
-
-def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Number of each field, and where its bytes begin and end; those of another kind have none, and number 0.
-
-    Raises:
-        ValueError: A field leads out of its message, or is of a kind that ONNX does not use.
-    """
-    place = start
-    while place < stop:
-        tag, place = _varint(data, place, stop)
-        if tag > _LARGEST_TAG:
-            raise ValueError("a field whose number other readers would cut off")
-        number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
-            _, place = _varint(data, place, stop)
-            yield 0, place, place
-            continue
-        if kind not in (_BYTES, _FIXED64, _FIXED32):
-            raise ValueError(f"a field of kind {kind}")
-        length, place = _varint(data, place, stop) if kind == _BYTES else (8 if kind == _FIXED64 else 4, place)
-        if place + length > stop:
-            raise ValueError("a field leads out of its message")
-        yield (number if kind == _BYTES else 0), place, place + length
-        place += length
-
-
-def _varint(data: mmap.mmap, place: int, stop: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if place >= stop:
-            break
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise ValueError("a number without an end")

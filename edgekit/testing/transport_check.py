@@ -1,7 +1,7 @@
-"""check_transport: does a transport do what `Transport` promises?
+"""check_transport, check_blob_transport: does a transport do what `Transport`, or `BlobTransport`, promises?
 
 For people who write a transport: give the function that opens it, on a place that may be written to; or, where it can
-only be read, the files that are there.
+only be read, the files that are there; or, where it finds blobs by other addresses, a blob that is there.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
+from edgekit.addressing.addressing import addresses_of
 from edgekit.errors import AbsentError, CheckError, EdgekitError, MalformedError, TransportError
+from edgekit.transport.fetch import Sources
 from edgekit.transport.reading import read_all
-from edgekit.transport.transport import Transport
+from edgekit.transport.transport import BlobTransport, Transport
+from edgekit.types.blob import Blob
 
 Open = Callable[[], Transport]
 
@@ -57,6 +61,111 @@ def check_transport(open_transport: Open, *, files: Mapping[str, bytes] | None =
         transport.close()
     transport.close()  # a second time does nothing
     check_again(open_transport, files)
+
+
+def check_blob_transport(open_transport: Open, blob: Blob, contents: bytes, *, folder: Path) -> None:
+    """Run the checks of a transport that finds blobs by other addresses than their sha256, and has no other files.
+
+    Args:
+        open_transport: Opens the same place every time.
+        blob: What is there, with its addresses and pieces; some mebibytes, so that it is of several pieces.
+        contents: Its bytes.
+        folder: An empty one, which the checks fill.
+
+    Raises:
+        CheckError: A promise is not kept; the message names it.
+        TransportError: The transport itself failed.
+    """
+    transport = open_transport()
+    try:
+        check_spans(transport, blob, contents, folder / "spans")
+        check_ending(transport, blob, contents, folder / "ending")
+        check_crowd(transport, blob, contents, folder / "crowd")
+        check_unknown(transport, blob, folder / "unknown")
+        check_no_files(transport)
+    finally:
+        transport.close()
+    transport.close()  # a second time does nothing
+    check_fetch(open_transport, blob, contents, folder / "fetched")
+
+
+def check_spans(transport: Transport, blob: Blob, contents: bytes, scratch: Path) -> None:
+    """Any span comes as it is, and nothing beyond it, whether it begins with a piece or in one."""
+    size = len(contents)
+    length = blob.pieces.length_bytes if blob.pieces else size
+    spans = (
+        (0, size), (0, 1), (0, length), (length, min(2 * length, size)), (size - 1, size), (length - 1, length + 1),
+        (size // 3, size // 2), (size // 2, size // 2), (size, size),
+    )  # fmt: skip
+    for start, stop in spans:
+        found = _span(transport, blob, start, stop, scratch)
+        _expect(f"bytes {start} to {stop} of the blob", found == contents[start:stop], True)
+
+
+def check_ending(transport: Transport, blob: Blob, contents: bytes, scratch: Path) -> None:
+    """Leaving the block ends the transfer, whatever was read of it, and the next one is none the worse."""
+    for count in (0, 1):
+        with _blobs(transport).read_blob(blob, start=0, stop=blob.size_bytes, scratch=scratch) as chunks:
+            for _ in range(count):
+                next(chunks, None)
+    found = _span(transport, blob, 0, blob.size_bytes, scratch)
+    _expect("the blob after a transfer that was left", found == contents, True)
+
+
+def check_crowd(transport: Transport, blob: Blob, contents: bytes, scratch: Path) -> None:
+    """Several threads read the same blob at once."""
+    step = -(-len(contents) // THREADS)
+    found: dict[int, bytes] = {}
+
+    def work(start: int) -> None:
+        found[start] = _span(transport, blob, start, min(start + step, len(contents)), scratch)
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(0, len(contents), step)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    _expect(f"the blob read by {THREADS} threads", b"".join(found[key] for key in sorted(found)) == contents, True)
+
+
+def check_unknown(transport: Transport, blob: Blob, scratch: Path) -> None:
+    """A blob that is not there is said to be absent, and so is one of which nobody says what it is called."""
+    other = random.Random(8).randbytes(blob.size_bytes)
+    named = Blob(sha256(other).hexdigest(), len(other), addresses=addresses_of(other))
+    for unknown in (named, Blob(named.sha256, named.size_bytes)):
+        try:
+            _span(transport, unknown, 0, 1, scratch)
+        except AbsentError as error:
+            _expect("source of the error", error.source, transport.url)
+            continue
+        raise CheckError("reading a blob that is not there raised no AbsentError")
+
+
+def check_no_files(transport: Transport) -> None:
+    """There are no files with names, and nothing can be written."""
+    check_absence(transport)
+    check_names(transport)
+    write = partial(transport.write, METADATA, [b"{}"], size_bytes=2)
+    _expect_error(f"writing {METADATA}", write, TransportError)
+
+
+def check_fetch(open_transport: Open, blob: Blob, contents: bytes, target: Path) -> None:
+    """The blob can be fetched with this transport as the only source.
+
+    Args:
+        open_transport: Opens the place.
+        blob: What is there.
+        contents: Its bytes.
+        target: Where to put it.
+    """
+    transport = open_transport()
+    try:
+        sources = Sources([transport])
+        sources.fetch(blob, target)
+        _expect("the blob that was fetched", target.read_bytes() == contents, True)
+        _expect("faults of the source", dict(sources.faults), {})
+    finally:
+        transport.close()
 
 
 def check_whole(transport: Transport, name: str, contents: bytes) -> None:
@@ -157,6 +266,17 @@ def check_again(open_transport: Open, files: Mapping[str, bytes]) -> None:
             check_whole(transport, name, contents)
     finally:
         transport.close()
+
+
+def _blobs(transport: Transport) -> BlobTransport:
+    if not isinstance(transport, BlobTransport):
+        raise CheckError(f"{transport.url} has no read_blob")
+    return transport
+
+
+def _span(transport: Transport, blob: Blob, start: int, stop: int, scratch: Path) -> bytes:
+    with _blobs(transport).read_blob(blob, start=start, stop=stop, scratch=scratch) as chunks:
+        return b"".join(chunks)
 
 
 def _write(transport: Transport) -> dict[str, bytes]:

@@ -184,8 +184,10 @@ class Board:
             self._changed.notify_all()
 
     def strike(self, source: Source, fault: str) -> None:
-        """A source failed in a way that may pass."""
+        """A source failed in a way that may pass; after the end it was cut off, and did nothing wrong."""
         with self._changed:
+            if self._stopped:
+                return
             source.strikes += 1
             source.fault = fault
             source.rest_until = time.monotonic() + self._rest_s * 2 ** (source.strikes - 1)

@@ -21,7 +21,7 @@ from edgekit.transport.carrying import serve
 from edgekit.transport.part_file import Part, PartFile, PartMemory
 from edgekit.transport.pieces import Piece, pieces_of
 from edgekit.transport.sources import Source
-from edgekit.transport.transport import Transport
+from edgekit.transport.transport import BlobHolder, Transport
 from edgekit.types.blob import SMALLEST_PIECE_BYTES, Blob, check_size
 from edgekit.types.progress import Progress, Silent
 
@@ -155,6 +155,7 @@ class Sources:
             _watch(board, blob.size_bytes, progress)
         finally:
             board.stop()
+            _release(ranked, blob)
         if board.error is not None:
             raise board.error
         if not board.is_complete():
@@ -174,6 +175,13 @@ def _work(reserve: deque[Source], board: Board, blob: Blob, part: Part, scratch:
         except IndexError:
             return
         serve(source, board, blob, part, scratch=scratch)
+
+
+def _release(sources: Sequence[Source], blob: Blob) -> None:
+    """Have those let go of a blob that go on with it between two requests."""
+    for source in sources:
+        if isinstance(source.transport, BlobHolder):
+            source.transport.release_blob(blob)
 
 
 def _watch(board: Board, size_bytes: int, progress: Progress) -> None:

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from edgekit.errors import DigestError, StorageError
-from edgekit.transport.pieces import Piece
+from edgekit.transport.pieces import Piece, pieces_of
+from edgekit.types.blob import Blob
 from edgekit.units import size
 
 BLOCK_BYTES = 2**18
@@ -167,3 +168,18 @@ class PartFile:
     def _error(self, error: OSError) -> StorageError:
         hint = f"{size(self._size_bytes)} are needed there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return StorageError(f"{self._path}: {error.strerror}", hint=hint)
+
+
+def missing_bytes(blob: Blob, target: Path) -> int:
+    """Bytes of a blob that are still to come, after what an earlier run has left beside `target`.
+
+    Raises:
+        StorageError: What was left cannot be read, or another process is fetching the same.
+        MalformedError: The blob's pieces do not make up its size.
+    """
+    if not target.with_name(target.name + SUFFIX).exists():
+        return blob.size_bytes
+    pieces = pieces_of(blob)
+    with PartFile(target, blob.size_bytes) as part:
+        done = part.find(pieces)
+    return sum(piece.size_bytes for piece in pieces if piece.number not in done)

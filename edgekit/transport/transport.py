@@ -88,3 +88,15 @@ class BlobTransport(Protocol):
             DigestError: What came cannot be what was asked for.
         """
         ...
+
+
+@runtime_checkable
+class BlobHolder(Protocol):
+    """What a `BlobTransport` also is that goes on with a blob, or keeps something open, between two calls."""
+
+    def release_blob(self, blob: Blob) -> None:
+        """The blob is there, or was given up: end what is under way for it.
+
+        Nothing is written to the scratch folder any more once this returns, within seconds. Never raises.
+        """
+        ...

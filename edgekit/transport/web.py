@@ -90,15 +90,16 @@ class Answer:
 class Web:
     """Connections to one source and to wherever it redirects; may be used from several threads at once."""
 
-    def __init__(self, source: str, *, patience: Patience | None = None) -> None:
+    def __init__(self, source: str, *, home: str = "", patience: Patience | None = None) -> None:
         """Prepare; nothing is contacted yet.
 
         Args:
             source: URL that errors name.
+            home: URL of the source over HTTP, where `source` is none.
             patience: Bounds on waiting.
         """
         self._source = source
-        self._home = urlsplit(source).netloc
+        self._home = urlsplit(home or source).netloc
         self._is_outside = False  # the source is on the public internet, as far as is known
         self._patience = patience or Patience()
         self._clock = Clock()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.addressing.addressing import addresses_of_file
 from edgekit.bundle.manifest_file import write_manifest
 from edgekit.oci import documents, media_types
 from edgekit.oci.layout import LayoutWriter
@@ -153,7 +154,8 @@ def describe_file(path: Path, name: str, role: Role, media_type: str) -> BundleF
                 whole.update(chunk)
             parts.append(part.hexdigest())
     pieces = Pieces(length, tuple(parts)) if size > SMALLEST_PIECE_BYTES else None
-    return BundleFile(name, role, media_type, size, whole.hexdigest(), pieces)
+    addresses = addresses_of_file(path) if size else None
+    return BundleFile(name, role, media_type, size, whole.hexdigest(), pieces, addresses)
 
 
 def write_bundle(

@@ -12,6 +12,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,57 @@ class Reader:
         if pieces:
             step = pieces["length_bytes"]
             need(pieces["sha256"] == [hexdigest(data[at : at + step]) for at in range(0, len(data), step)], "pieces")
+        if file.get("addresses"):
+            root = pieces_root(data)
+            found = {"cid": cid(data), "pieces_root": root.hex(), "infohash": infohash(data, root)}
+            need(file["addresses"] == found, "addresses")
+
+
+def varint(value: int) -> bytes:
+    return bytes([value & 127 | 128]) + varint(value >> 7) if value > 127 else bytes([value])
+
+
+def cid(data: bytes) -> str:
+    """By the section "Addresses": chunks, nodes above them, the root's name."""
+    parts = [data[at : at + 2**20] for at in range(0, len(data), 2**20)]
+    level = [(0x55, sha256(part).digest(), len(part), len(part)) for part in parts]
+    while len(level) > 1:
+        above = []
+        for start in range(0, len(level), 1024):
+            node, body, below = b"", b"\x08\x02", level[start : start + 1024]
+            body += b"\x18" + varint(sum(size for _, _, size, _ in below))
+            for codec, digest, size, total in below:
+                link = b"\x0a\x24\x01" + bytes([codec]) + b"\x12\x20" + digest + b"\x12\x00\x18" + varint(total)
+                node += b"\x12" + varint(len(link)) + link
+                body += b"\x20" + varint(size)
+            node += b"\x0a" + varint(len(body)) + body
+            sizes = [sum(each[at] for each in below) for at in (2, 3)]
+            above.append((0x70, sha256(node).digest(), sizes[0], len(node) + sizes[1]))
+        level = above
+    codec, digest, _, _ = level[0]
+    return "b" + base64.b32encode(b"\x01" + bytes([codec]) + b"\x12\x20" + digest).decode().rstrip("=").lower()
+
+
+def pieces_root(data: bytes) -> bytes:
+    level = [sha256(data[at : at + 2**14]).digest() for at in range(0, len(data), 2**14)]
+    while len(level) & (len(level) - 1):
+        level.append(bytes(32))
+    while len(level) > 1:
+        level = [sha256(level[at] + level[at + 1]).digest() for at in range(0, len(level), 2)]
+    return level[0]
+
+
+def infohash(data: bytes, root: bytes) -> str:
+    step = 2**14
+    while step * 1024 < len(data) and step < 2**24:
+        step *= 2
+    name, size = hexdigest(data).encode(), b"i%de" % len(data)
+    pieces = b"".join(sha1(data[at : at + step]).digest() for at in range(0, len(data), step))
+    leaf = b"d0:d6:length" + size + b"11:pieces root32:" + root + b"ee"
+    return hexdigest(
+        b"d9:file treed64:" + name + leaf + b"e6:length" + size + b"12:meta versioni2e4:name64:" + name
+        + b"12:piece lengthi%de6:pieces%d:" % (step, len(pieces)) + pieces + b"e"
+    )  # fmt: skip
 
 
 def verify(path: Path, trusted: Iterable[str]) -> tuple[str, Document]:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.addressing.cid import raw_cid
 from edgekit.bundle.manifest_file import MOST_BYTES, SCHEMA_NAME, read_manifest, write_manifest
 from edgekit.errors import MalformedError
 from edgekit.types.manifest import Manifest
@@ -56,6 +57,8 @@ def test_fields_that_a_later_version_added_are_left_out(manifest: Manifest) -> N
 def test_fields_with_a_default_may_be_missing(manifest: Manifest, validator: jsonschema.protocols.Validator) -> None:
     value = json.loads(write_manifest(manifest))
     del value["preprocessing"], value["forced"], value["variants"][0]["measured"], value["files"][0]["pieces"]
+    for file in value["files"]:  # version 0.1 wrote none
+        del file["addresses"]
     validator.validate(value)
     assert read_manifest(canonical(value)).forced == ()
 
@@ -146,6 +149,12 @@ BOTH: list[tuple[Change, str]] = [
     (put("files", 4, "pieces", "length_bytes", to=2**19), "pieces"),
     (put("files", 4, "pieces", "sha256", to=["ab" * 32]), "pieces"),
     (put("files", 4, "pieces", "sha256", to=["ab" * 32] * 65), "pieces"),
+    (put("files", 0, "addresses", "cid", to="Qm" + "a" * 44), "cid"),
+    (put("files", 0, "addresses", "cid", to="../../x"), "cid"),
+    (put("files", 0, "addresses", "pieces_root", to="AB" * 32), "pieces_root"),
+    (put("files", 0, "addresses", "infohash", to="ab" * 20), "infohash"),
+    (put("files", 0, "addresses", to="ab"), "addresses"),
+    (lambda value: value["files"][0]["addresses"].pop("infohash"), "infohash"),
 ]
 """What the schema refuses as well as the reader."""
 READER: list[tuple[Change, str]] = [
@@ -156,9 +165,13 @@ READER: list[tuple[Change, str]] = [
     (file_path(0, "Model.V0.onnx"), "twice"),
     (file_path(0, "manifest.json"), "uses itself"),
     (file_path(0, "Model.SIG"), "uses itself"),
-    (lambda value: put("files", 1, "sha256", to=value["files"][0]["sha256"])(value), "of another size"),
+    (lambda value: value["files"][1].update(sha256=value["files"][0]["sha256"], addresses=None), "of another size"),
     (put("files", 4, "pieces", "length_bytes", to=3 * 2**20), "power of two"),
     (put("files", 4, "pieces", "length_bytes", to=2**21), "make 2"),
+    (put("files", 0, "addresses", "cid", to=raw_cid("ab" * 32)), "its digests make"),
+    (put("files", 4, "addresses", "cid", to=raw_cid("ab" * 32)), "its digests make"),
+    (put("files", 0, "addresses", "cid", to="b" + "a" * 58), "CIDv1 with a sha2-256"),
+    (put("files", 0, "size_bytes", to=0), "of an empty file"),
     (put("variants", 1, "name", to="v0"), "twice"),
     (put(*V0, "files", to=["absent", "card.md"]), "does not list"),
     (lambda value: value["variants"][0]["files"].reverse(), "not sorted"),

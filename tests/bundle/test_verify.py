@@ -165,12 +165,17 @@ def test_a_signature_by_an_attacker_over_his_own_bundle(tmp_path: Path, key: Pri
 
 
 def test_pieces_that_the_publisher_got_wrong(tmp_path: Path, key: PrivateKey) -> None:
-    """Signed, and still refused: a node that fetches piece by piece could never install it."""
+    """Signed, and still refused: a node that fetches piece by piece could never install it.
+
+    Without addresses, as in version 0.1; with them, the manifest itself shows that its digests do not fit.
+    """
     import dataclasses
 
     content = draft(tmp_path / "files", variants=1, sizes=(2_500_000,))
     files = tuple(
-        dataclasses.replace(file, pieces=dataclasses.replace(file.pieces, sha256=("ab" * 32, *file.pieces.sha256[1:])))
+        dataclasses.replace(
+            file, pieces=dataclasses.replace(file.pieces, sha256=("ab" * 32, *file.pieces.sha256[1:])), addresses=None
+        )
         if file.pieces
         else file
         for file in content.manifest.files

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +16,12 @@ import pytest
 from edgekit.cli.app import run
 from edgekit.emit.exporter import emit
 from edgekit.node import infer as infer_module
+from edgekit.transparency.note import VerifierKey
+from edgekit.transparency.witness_client import WitnessPlace, ask_witnesses
 from edgekit.types.strict_json import read_strict
 from tests.agent.profiled import net
 from tests.bundle.building import Draft, describe_file
+from tests.node.notary import ORIGIN, Notary
 from tests.node.real_bundle import content
 from tests.node.scene import MODEL, Publisher, flip
 from tests.node.variants import OUTPUTS, change_answers
@@ -180,3 +186,81 @@ def test_refusals(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert edgekit(*words, code=code)["error"]["exit_code"] == code
+
+
+def test_a_node_with_a_policy(publisher: Publisher, edgekit: Edgekit, tmp_path: Path) -> None:
+    """Set up by flags alone; nothing is installed before the log shows it."""
+    notary = Notary(publisher.folder)
+    (tmp_path / "policy").write_bytes(notary.policy())
+    root = publisher.folder / "metadata" / "1.root.json"
+    words = ["--channel", publisher.folder, "--trust", root, "--model", MODEL, "--no-passphrase"]
+    extra = ["--policy", tmp_path / "policy", "--cosign", "--source", "torrent:https://a.example/c?dht=on"]
+    node = tmp_path / "node"
+    assert edgekit("init", node, *words, *extra)["policy"] is True
+    found = edgekit("update", node, code=6)["error"]
+    assert found["type"] == "ProofError"
+    assert "edgekit log append" in found["hint"]
+    notary.record(publisher.built[1].path)
+    assert edgekit("update", node)["outcome"] == "installed"
+    told = edgekit("status", node)["log"]
+    assert (told["heads"], told["is_proven"]) == ({"log.example/models": 1}, True)
+
+
+@pytest.mark.parametrize("words", [["--log", "https://log.example"], ["--cosign"]])
+def test_a_log_without_a_policy(publisher: Publisher, edgekit: Edgekit, tmp_path: Path, words: list[str]) -> None:
+    root = publisher.folder / "metadata" / "1.root.json"
+    given = ["--channel", publisher.folder, "--trust", root, "--model", MODEL, "--no-passphrase"]
+    found = edgekit("init", tmp_path / "node", *given, *words, code=2)["error"]
+    assert "--policy" in found["message"]
+    assert not (tmp_path / "node").exists()
+
+
+def test_a_node_that_seeds(node: Path, edgekit: Edgekit, capsys: pytest.CaptureFixture[str]) -> None:
+    """It installs what is current, gives it out, and says how much of it went."""
+    told = edgekit("seed", node, "--gateway", "127.0.0.1:0", "--for", "3", "--keep", "1MB", "--upload-limit", "5MB")
+    (outlet,) = told["outlets"]
+    assert outlet["url"].startswith("http://127.0.0.1:")
+    assert told["files"] > 8
+    assert (node / "current").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ([], "--gateway"),
+        (["--gateway", "localhost:80"], "no address to listen at"),
+        (["--gateway", "127.0.0.1:0", "--keep", "-1"], "not a size"),
+        (["--gateway", "127.0.0.1:0", "--witness", "127.0.0.1:0"], "no policy"),
+    ],
+)
+def test_a_node_that_cannot_seed(node: Path, capsys: pytest.CaptureFixture[str], words: list[str], match: str) -> None:
+    assert run(["node", "seed", str(node), *words]) == 2
+    assert match in capsys.readouterr().err
+
+
+def test_a_node_that_witnesses(publisher: Publisher, edgekit: Edgekit, tmp_path: Path) -> None:
+    """Its policy's log asks it, and gets a cosignature under the node's own name."""
+    notary = Notary(publisher.folder, witnesses=0)
+    notary.record(publisher.built[1].path)
+    (tmp_path / "policy").write_bytes(notary.policy("none"))
+    root = publisher.folder / "metadata" / "1.root.json"
+    node = tmp_path / "node"
+    words = ["--channel", publisher.folder, "--trust", root, "--model", MODEL, "--no-passphrase"]
+    did = edgekit("init", node, *words, "--policy", tmp_path / "policy")["did"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    seed = [sys.executable, "-m", "edgekit", "node", "seed", str(node), "--gateway", "127.0.0.1:0"]
+    child = subprocess.Popen([*seed, "--witness", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert child.stderr is not None
+        line = next(line for line in child.stderr if line.startswith("a witness at"))
+        key = VerifierKey.parse(line.split()[-1])
+        assert key.name == did
+        place = WitnessPlace(f"http://127.0.0.1:{port}", (key,))
+        asked = ask_witnesses(notary.log.note, VerifierKey(ORIGIN, notary.key.public), [place], lambda size: [])
+        assert (dict(asked.faults), list(asked.times)) == ({}, [did])
+    finally:
+        child.terminate()
+        assert child.wait(30) == 0
+        child.stderr.close()

@@ -8,6 +8,7 @@ import pytest
 
 from edgekit.publish import registry
 from tests.cli.channel_desk import INIT, PUBLISH, Desk, make_desk
+from tests.publish.related import FILE, related
 
 
 @pytest.fixture
@@ -54,6 +55,32 @@ def test_what_lacks_signatures_becomes_a_request(desk: Desk) -> None:
     assert desk.data("channel status channel")["models"][0]["version"] == 1
 
 
+def test_deltas(desk: Desk) -> None:
+    for version in (1, 2, 3):
+        related(Path(f"related-{version}"), desk.publisher, version, name="vision/lite0")
+    desk.run(f"publish related-1/net.edgekit {PUBLISH} --signer publisher.pub")
+    told = desk.run(f"publish related-2/net.edgekit {PUBLISH}")
+    assert f"{FILE} from version 1: " in told
+    assert "instead of 40.0 kB" in told
+    assert "zstd " in told
+    found = desk.data(f"publish related-3/net.edgekit {PUBLISH} --delta-from related-1/net.edgekit")
+    assert [each["from_version"] for each in found["deltas"]] == [2, 1]
+    assert {"path", "codec", "size_bytes", "full_bytes", "tried"} < found["deltas"][0].keys()
+    assert found["deltas"][0]["size_bytes"] == min(found["deltas"][0]["tried"].values())
+    assert len(list(Path("channel/targets/vision").glob("*.lite0+deltas.json"))) == 2
+    none = desk.data(f"publish related-3/net.edgekit {PUBLISH} --no-deltas")
+    assert (none["deltas"], none["current"], none["log"]) == ([], True, None)
+
+
+def test_a_log(desk: Desk) -> None:
+    desk.run("log init channel/log --origin log.example.org/models --key spare.key")
+    line = f"publish {desk.bundle(1)} {PUBLISH} --signer publisher.pub --log channel/log --log-key spare.key"
+    assert "logged in log.example.org/models as entry 0 of 1" in desk.run(line)
+    found = desk.data(line)
+    assert (found["log"]["index"], found["log"]["is_new"]) == (0, False)
+    assert Path("channel", found["log"]["proof"]).is_file()
+
+
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
@@ -66,6 +93,8 @@ def test_what_lacks_signatures_becomes_a_request(desk: Desk) -> None:
         ("publish bundle-1/net.edgekit --to channel --signer publisher.pub --trust publisher.pub", 6, "no strict JSON"),
         ("publish bundle-1/net.edgekit --to channel --signer publisher.pub --oldest 2", 2, "--oldest 2 does not fit"),
         ("publish bundle-1/net.edgekit --to channel --signer root-1.pub", 2, "P-256"),
+        ("publish x --to channel --delta-from bundle-1/net.edgekit --no-deltas", 2, "either --delta-from"),
+        ("publish bundle-1/net.edgekit --to channel --log-key spare.key", 2, "add --log DIR"),
     ],
 )  # fmt: skip
 def test_what_it_refuses(desk: Desk, line: str, code: int, message: str) -> None:

@@ -19,7 +19,20 @@ from tests.fuzz.json_mutation import is_json, mutate_json
 
 SECONDS = 20
 LARGEST_BYTES = 2**16
-NAMES = ("strict-json", "manifest", "oci", "dsse", "sigstore-bundle", "tar", "key", "arrays")
+NAMES = (
+    "strict-json",
+    "manifest",
+    "oci",
+    "dsse",
+    "sigstore-bundle",
+    "tar",
+    "key",
+    "arrays",
+    "torrent",
+    "car",
+    "log-proof",
+    "log-policy",
+)
 _STAT = re.compile(r"stat::(\w+):\s+(\d+)")
 _COVERED = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 

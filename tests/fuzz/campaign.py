@@ -26,10 +26,13 @@ from typing import Any
 
 from edgekit.errors import EdgekitError
 from tests.fuzz import hostile
+from tests.fuzz.address_kinds import address_kinds
 from tests.fuzz.bundle_kinds import bundle_kinds
 from tests.fuzz.channel_kinds import channel_kinds
 from tests.fuzz.file_kinds import file_kinds
+from tests.fuzz.gateway_kinds import gateway_kinds
 from tests.fuzz.kinds import Kind, LawError
+from tests.fuzz.log_kinds import log_kinds
 from tests.fuzz.node_kinds import node_kinds
 from tests.fuzz.registry_kinds import registry_kinds
 from tests.fuzz.request_kinds import request_kinds
@@ -156,7 +159,8 @@ class Bench:
 def every_kind(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All kinds of cases."""
     for family in (
-        bundle_kinds, seal_kinds, channel_kinds, request_kinds, node_kinds, registry_kinds, file_kinds,
+        bundle_kinds, seal_kinds, channel_kinds, request_kinds, node_kinds, registry_kinds, file_kinds, log_kinds,
+        address_kinds, gateway_kinds,
     ):  # fmt: skip
         yield from family(specimens)
 

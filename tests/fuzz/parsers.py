@@ -5,12 +5,17 @@ A parser may raise EdgekitError, and ValueError where its contract says so; what
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit.addressing import bencode
+from edgekit.addressing.car import check_car, read_header
+from edgekit.addressing.torrent import LARGEST_TORRENT_BYTES, read_torrent
+from edgekit.addressing.unixfs import directory, encode_file, read_node
 from edgekit.bundle.manifest_file import read_manifest, write_manifest
 from edgekit.bundle.tar_index import index_tar
 from edgekit.errors import EdgekitError
@@ -21,8 +26,13 @@ from edgekit.seal.keys import PublicKey
 from edgekit.seal.oms import verify_files
 from edgekit.seal.sigstore_bundle import open_sealed
 from edgekit.seal.statement import read_statement
+from edgekit.transparency.note import VerifierKey, read_note, write_note
+from edgekit.transparency.policy import read_policy
+from edgekit.transparency.proof import read_proof, write_proof
 from edgekit.types.strict_json import canonical, read_canonical, read_strict
+from tests.fuzz.address_kinds import TORRENTS, blob_of, car_specimens, torrent_specimens
 from tests.fuzz.archive_mutation import specimens_of_arrays
+from tests.fuzz.log_kinds import POLICY, proof_specimens
 from tests.fuzz.specimens import Specimens, publisher_key
 
 LARGEST_ARRAYS_BYTES = 2**22
@@ -101,6 +111,40 @@ def parse_key(data: bytes) -> None:
             assert PublicKey.from_pem(key.pem) == key == PublicKey.from_did(key.did)
 
 
+def parse_log_proof(data: bytes) -> None:
+    """A proof of a log with its signed note, and a note alone."""
+    with suppress(EdgekitError):
+        assert write_proof(read_proof(data)) == data
+    with suppress(EdgekitError):
+        assert write_note(read_note(data)) == data
+
+
+def parse_policy(data: bytes) -> None:
+    """A policy on logs and witnesses."""
+    with suppress(EdgekitError):
+        policy = read_policy(data)
+        assert all(VerifierKey.parse(str(log.key)) == log.key for log in policy.logs)
+
+
+def parse_torrent(data: bytes) -> None:
+    """A `.torrent` of any file, and the bencode that it is written in."""
+    with suppress(EdgekitError):
+        assert bencode.encode(bencode.decode(data, where="it", limit_bytes=LARGEST_TORRENT_BYTES)) == data
+    for torrent in TORRENTS:
+        with suppress(EdgekitError):
+            assert read_torrent(data, blob=blob_of(torrent)) == torrent
+
+
+def parse_car(data: bytes) -> None:
+    """A CAR with whatever root it names, and its nodes."""
+    with suppress(EdgekitError):
+        check_car(io.BytesIO(data), read_header(io.BytesIO(data)))
+    with suppress(EdgekitError):
+        node = read_node(data)
+        entries = {link.name: link for link in node.links}
+        assert (directory(entries)[1] if node.is_folder else encode_file(node.links)) == data
+
+
 def parse_arrays(data: bytes) -> None:
     """An .npz, and an .npy."""
     with _file(data) as descriptor:
@@ -141,6 +185,10 @@ PARSERS = {
     "tar": Parser(parse_tar, lambda specimens: [specimens.bundle.tar], is_json=False),
     "key": Parser(parse_key, _keys, is_json=False),
     "arrays": Parser(parse_arrays, _arrays, is_json=False),
+    "torrent": Parser(parse_torrent, lambda _: torrent_specimens(), is_json=False),
+    "car": Parser(parse_car, lambda _: car_specimens(), is_json=False),
+    "log-proof": Parser(parse_log_proof, proof_specimens, is_json=False),
+    "log-policy": Parser(parse_policy, lambda _: [POLICY.encode()], is_json=False),
 }
 
 

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 own=.interop # what is unpacked here instead of being installed; git ignores it
 
-packages=(skopeo softhsm2 opensc)
+packages=(skopeo softhsm2 opensc golang-go golang-golang-x-mod-dev aria2)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
@@ -48,4 +48,14 @@ elif [[ $(cat "$own/node/.installed" 2>/dev/null) != "$tuf_js" ]]; then
     mkdir -p "$own/node"
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$own/node" "tuf-js@$tuf_js"
     echo "$tuf_js" >"$own/node/.installed"
+fi
+
+ipfs_car=3.1.0
+if ! command -v npm >/dev/null; then
+    echo "no npm: the tests with ipfs-car are skipped" >&2
+elif [[ $(cat "$own/ipfs-car/.installed" 2>/dev/null) != "$ipfs_car" ]]; then
+    rm -rf "$own/ipfs-car"
+    mkdir -p "$own/ipfs-car"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$own/ipfs-car" "ipfs-car@$ipfs_car"
+    echo "$ipfs_car" >"$own/ipfs-car/.installed"
 fi

@@ -55,6 +55,21 @@ def node_modules() -> Path:
     return found if (found / "tuf-js").is_dir() else lack("the npm package tuf-js")
 
 
+def ipfs_car() -> tuple[str, str]:
+    """The npm program ipfs-car, as the first words of a command."""
+    script = OWN / "ipfs-car" / "node_modules" / "ipfs-car" / "bin.js"
+    if not script.is_file():
+        lack("the npm package ipfs-car")
+    return str(program("node")), str(script)
+
+
+def go_folder() -> Path:
+    """Debian's GOPATH, which has golang.org/x/mod; for `go build` with GO111MODULE=off."""
+    program("go")
+    found = Path("/usr/share/gocode")
+    return found if (found / "src/golang.org/x/mod/sumdb/tlog").is_dir() else lack("golang-golang-x-mod-dev")
+
+
 def softhsm_library() -> Path:
     """The PKCS#11 library of softhsm2."""
     places = sorted(Path("/usr/lib").glob("**/softhsm/libsofthsm2.so"))

@@ -120,6 +120,11 @@ class Journal(Disk):
         super().link(path, target)
         self._note("link", path, target)
 
+    def join(self, source: Path, target: Path) -> None:
+        super().join(source, target)
+        self._note("write", target, target.read_bytes())
+        self._note("sync", target, target.read_bytes())  # the file is on the disk already; its name need not be
+
     def remove(self, path: Path) -> None:
         super().remove(path)
         self._note("remove", path)

@@ -11,11 +11,13 @@ import pytest
 
 from benchmarks.node_update import Commands, serve
 from edgekit.node.update import Outcome
+from tests.node.notary import Notary
 from tests.node.scene import Scene
 
 LIMIT_BYTES = 10_000
 LIMIT_CPU_S = 0.5
-HEAVY = ("torch", "onnx", "onnxruntime", "ai_edge_litert", "numpy", "rich")
+LOG_BYTES = 40_000
+HEAVY = ("torch", "onnx", "onnxruntime", "ai_edge_litert", "numpy", "rich", "libtorrent", "zstandard", "bsdiff4")
 
 PROGRAM = """
 import json, sys
@@ -58,6 +60,35 @@ def test_cpu_and_imports(scene: Scene, tmp_path: Path) -> None:
     assert found["code"] == 0
     assert [name for name in HEAVY if name in found["modules"]] == []
     assert best < LIMIT_CPU_S, f"{best:.2f} s of CPU"
+
+
+@pytest.mark.parametrize("entries", [1, 2000])
+def test_with_a_policy(scene: Scene, tmp_path: Path, entries: int) -> None:
+    """The proof of what runs is verified from the disk; of the log nothing is read but its newest head."""
+    notary = Notary(scene.publisher.folder)
+    notary.append(*(b"entry %d" % number for number in range(entries)))
+    notary.record(scene.publisher.built[1].path)
+    edgekit = Commands(tmp_path)
+    with serve(scene.publisher.folder) as (url, traffic):
+        scene.set_up(url)
+        notary.watch(scene.path)
+        scene.update()
+        words = ["node", "update", str(scene.path)]
+        traffic.sent = traffic.received = traffic.requests = 0
+        assert scene.update().outcome is Outcome.UNCHANGED
+        assert 0 < traffic.total < LIMIT_BYTES
+        unchanged = traffic.total
+        best = min(edgekit.cpu_seconds(*words) for _ in range(4))
+        done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True)
+        found = json.loads(done.stderr.splitlines()[-1])
+        assert found["code"] == 0
+        assert [name for name in HEAVY if name in found["modules"]] == []
+        assert best < LIMIT_CPU_S, f"{best:.2f} s of CPU"
+        notary.append(b"another")
+        notary.cosign()
+        traffic.sent = traffic.received = traffic.requests = 0
+        assert scene.update().outcome is Outcome.UNCHANGED
+        assert unchanged < traffic.total < unchanged + LOG_BYTES, "a log that has grown costs some tiles more"
 
 
 def test_the_counting_server_counts(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import digest
+from edgekit.addressing.addressing import addresses_of
 from edgekit.errors import InputError
 from edgekit.pack.inventory import store_bytes, store_file
 from edgekit.types.blob import piece_length
@@ -24,6 +25,7 @@ def test_digests_of_a_file_and_its_pieces(size: int, tmp_path: Path) -> None:
     assert found == store_bytes("m.onnx", Role.MODEL, data).file
     assert (found.sha256, found.size_bytes) == (digest.of_bytes(data), size)
     assert found.media_type == "application/vnd.onnx"
+    assert found.addresses == addresses_of(data)
     length = piece_length(size)
     if size <= length:
         assert found.pieces is None
@@ -39,3 +41,9 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for name, message in (("empty", "is empty"), ("absent", "cannot read")):
         with pytest.raises(InputError, match=message):
             store_file(name, Role.MODEL, tmp_path / name)
+
+
+def test_an_empty_file_that_was_made_in_memory_has_no_addresses() -> None:
+    found = store_bytes("LICENSE", Role.LICENSE, b"").file
+    assert (found.sha256, found.size_bytes) == (digest.of_bytes(b""), 0)
+    assert found.pieces is found.addresses is None

@@ -33,7 +33,7 @@ def test_metadata_behind_a_long_graph_is_found(made: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no version"),
+        (b"", "empty file"),
         (b"not a model at all", "ONNX file"),
         (b"\x08", "in the middle of a number"),
         (b"\x08" + b"\xff" * 11, "more than ten bytes"),

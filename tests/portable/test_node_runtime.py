@@ -86,7 +86,7 @@ def test_its_command_line_starts_from_anywhere(unpacked, tmp_path):
 def test_it_speaks_https_and_has_the_runtimes(unpacked, tmp_path):
     program = (
         "import httpcore2, json, ssl, tuf.ngclient; from pathlib import Path; from edgekit.node.probe import probe;"
-        "from edgekit.runtime.agent_process import python_words;"
+        "from edgekit.runtime.own_python import python_words;"
         "print(json.dumps([ssl.OPENSSL_VERSION, sorted(probe(Path('.')).runtimes), python_words()]))"
     )
     version, runtimes, words = json.loads(start(unpacked / "python", "-c", program, cwd=tmp_path))
@@ -97,7 +97,7 @@ def test_it_speaks_https_and_has_the_runtimes(unpacked, tmp_path):
 
 def test_a_models_process_is_started_by_its_launcher(unpacked, tmp_path):
     program = (
-        "import subprocess; from edgekit.runtime.agent_process import python_words;"
+        "import subprocess; from edgekit.runtime.own_python import python_words;"
         "print(subprocess.run([*python_words(), '-c', 'import onnxruntime, sys; print(sys.prefix)'],"
         " capture_output=True, text=True, check=True).stdout)"
     )

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from edgekit.channel.client import follow
+from edgekit.channel.names import torrent_file
 from edgekit.errors import AbsentError, InputError
 from edgekit.publish.pruning import Surplus, find_surplus, remove_surplus
 from edgekit.publish.publishing import publish
 from edgekit.publish.records import read_records
 from edgekit.seal.keys import MemoryKey
 from edgekit.transport.file import FileTransport
+from tests.delta.files import blob_of
 from tests.publish.lab import MODEL, Lab
+from tests.publish.related import MODELS, related
 
 KEEP = timedelta(days=30)
 STEP = timedelta(days=20)
@@ -109,3 +112,41 @@ def test_nothing_goes_where_it_is_not_known_what_is_needed(lab: Lab, place: File
     (place.folder / f"targets/vision/{found[0].hashes['sha256']}.lite0.json").unlink()
     with pytest.raises(AbsentError):
         find(lab, place)
+
+
+def test_proofs_go_with_what_they_are_about(lab: Lab, place: FileTransport) -> None:
+    releases = sorted((place.folder / "targets" / "vision").iterdir(), key=lambda path: path.stat().st_mtime)
+    proofs = [f"proofs/{path.name[:64]}.tlog-proof" for path in releases]
+    for name in (*proofs, "log/checkpoint", "proofs/notes.txt", "torrents/notes.torrent"):
+        place.write(name, [b"a proof"], size_bytes=7)
+        os.utime(place.folder / name, (0, 0))
+    others = {name for name in find(lab, place).files if not name.startswith(("metadata/", "targets/", "blobs/"))}
+    assert others == {proofs[0]}
+
+
+def test_deltas_and_torrents_stay_as_long_as_they_are_of_use(lab: Lab, tmp_path: Path) -> None:
+    """Version 2 gave way 20 days ago, and a reader may still be led to it; version 1 is no base of anything then."""
+    made = FileTransport(tmp_path / "channel")
+    for name, data in lab.place.files.items():
+        made.write(name, [data], size_bytes=len(data))
+        os.utime(made.folder / name, (lab.now.timestamp(),) * 2)
+    deltas = {}
+    for version in (1, 2, 3):
+        before = set(made.folder.rglob("*"))
+        built = related(lab.folder / f"related-{version}", lab.publisher, version, name=MODEL)
+        done = publish(built.path, made, lab.settings(), now=lab.now)
+        deltas[version] = {each.delta.blob.file_name for each in done.deltas.made}
+        for path in set(made.folder.rglob("*")) - before:
+            os.utime(path, (lab.now.timestamp(),) * 2)
+        lab.now += STEP
+    assert all(deltas[version] for version in (2, 3))
+    assert not (deltas[2] | deltas[3]) & set(find(lab, made).files)
+    lab.now += STEP
+    surplus = find(lab, made)
+    torrents = {name for name in surplus.files if name.startswith("torrents/")}
+    assert torrents == {torrent_file(blob_of(MODELS[version]).sha256) for version in (1, 2)}
+    assert deltas[2] <= set(surplus.files)
+    assert not deltas[3] & set(surplus.files)
+    assert sum(name.endswith("+deltas.json") for name in surplus.files) == 1
+    remove_surplus(made, surplus)
+    assert find(lab, made).files == ()

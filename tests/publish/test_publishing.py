@@ -51,7 +51,7 @@ def test_bytes_come_first_and_the_timestamp_last(lab: Lab) -> None:
     lab.place.writes.clear()
     lab.publish(1)
     kinds = [name.split("/")[0] for name in lab.place.writes]
-    assert kinds == sorted(kinds, key=["blobs", "targets", "metadata"].index)
+    assert kinds == sorted(kinds, key=["blobs", "torrents", "targets", "metadata"].index)
     assert lab.place.writes[-3:] == [
         "metadata/2.vision.json", "metadata/2.snapshot.json", "metadata/timestamp.json",
     ]  # fmt: skip

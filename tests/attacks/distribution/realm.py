@@ -27,7 +27,7 @@ from edgekit.node.opened import look_at, open_node
 from edgekit.node.receipts import check_chain
 from edgekit.node.rollback import serving
 from edgekit.node.run_once import Round, run_once
-from edgekit.node.settings import NodeSettings, write_settings
+from edgekit.node.settings import NodeSettings, read_settings, write_settings
 from edgekit.node.setup import set_up
 from edgekit.node.update import Updated, update
 from edgekit.node.world import World
@@ -176,9 +176,8 @@ class Realm:
 
     def point(self, *channels: Path | str) -> None:
         """Let the node follow other mirrors: whoever sits between it and the channel answers in their place."""
-        settings = self.node / "node.toml"
-        settings.unlink()
-        write_settings(Disk(), settings, NodeSettings(MODEL, _urls(channels), self_test_s=30.0))
+        path = self.node / "node.toml"
+        write_settings(Disk(), path, replace(read_settings(path), channels=_urls(channels), self_test_s=30.0))
 
     @property
     def world(self) -> World:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,16 +19,10 @@ from edgekit.errors import (
     StalledError,
     TransferError,
 )
-from edgekit.transport.fetch import FetchSettings, Sources
-from edgekit.transport.http import HttpTransport
-from edgekit.transport.patience import Patience
-from edgekit.transport.transport import Transport
 from tests.attacks.distribution.forger import Forger
 from tests.attacks.distribution.realm import Realm
 from tests.transport import hostile_server
 from tests.transport.hostile_server import Behaviour, Exchange, HostileServer, serve
-
-HASTY = Patience(connect_s=1.5, answer_s=1.5, silence_s=1.0, slowest_bytes_per_s=1000, window_s=0.8)
 
 
 def only(name: str, behaviour: Behaviour) -> Behaviour:
@@ -40,24 +32,6 @@ def only(name: str, behaviour: Behaviour) -> Behaviour:
         (behaviour if name in exchange.name else serve)(exchange)
 
     return answer
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nodes that wait for a second where they would wait for ten."""
-
-    @contextmanager
-    def opened(urls: Iterable[str]) -> Iterator[tuple[Transport, ...]]:
-        transports = [HttpTransport(url, patience=HASTY) for url in urls]
-        try:
-            yield tuple(transports)
-        finally:
-            for transport in transports:
-                transport.close()
-
-    monkeypatch.setattr("edgekit.node.update.opened", opened)
-    settings = FetchSettings(hedge_s=0.1, rest_s=0.05)
-    monkeypatch.setattr("edgekit.node.update.Sources", partial(Sources, settings=settings))
 
 
 def packed(exchange: Exchange) -> None:

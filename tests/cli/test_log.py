@@ -1,0 +1,321 @@
+"""`edgekit log`: a log's life on the command line, its witnesses, and its auditors."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from edgekit.bundle.opening import open_bundle
+from edgekit.bundle.release import read_release
+from edgekit.node.disk import Disk
+from edgekit.node.settings import NodeSettings
+from edgekit.node.setup import set_up
+from edgekit.publish.release_log import leaf_of
+from edgekit.transparency.note import VerifierKey, read_note
+from edgekit.transparency.policy import read_policy
+from edgekit.transparency.proof import check_proof
+from edgekit.transparency.tile_log import TileLog
+from tests.cli.channel_desk import INIT as CHANNEL
+from tests.cli.log_desk import APPEND, INIT, ORIGIN, LogDesk, make_log_desk
+from tests.transport.hostile_server import HostileServer
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[LogDesk]:
+    with ExitStack() as stack:
+        yield make_log_desk(tmp_path, stack, monkeypatch, capsys)
+
+
+def bundle(town: LogDesk, version: int) -> tuple[str, bytes]:
+    """Path of a bundle, and the entry that it makes."""
+    path = town.desk.bundle(version)
+    with open_bundle(Path(path)) as opened:
+        return path, leaf_of(read_release(opened.blobs, opened.index_bytes)).to_bytes()
+
+
+def test_init_shows_the_key_and_a_policy(town: LogDesk) -> None:
+    told = town.desk.run(INIT.replace("channel/log", "another") + " --policy another.txt")
+    assert str(town.log) in told
+    assert read_policy(Path("another.txt").read_bytes()).logs[0].key == town.log
+    found = town.desk.data(INIT.replace("channel/log", "third"))
+    assert VerifierKey.parse(found["vkey"]) == town.log
+    assert read_policy(found["policy"]).quorum == "none"
+
+
+def test_init_begins_nothing_twice(town: LogDesk) -> None:
+    assert "holds a log already" in town.desk.run(INIT, code=2)
+    assert "is there already" in town.desk.run(f"{INIT} --policy policy.txt", code=2)
+    assert "no name of a log" in town.desk.run("log init new --origin with+plus --key log.key", code=2)
+    told = town.desk.run(f"log init new --origin {ORIGIN} --key publisher.key", code=2)
+    assert "logs and witnesses use ed25519" in told
+    assert not Path("new").exists()
+
+
+def test_a_log_lies_in_a_channel_and_outlives_pruning(town: LogDesk) -> None:
+    town.desk.run(CHANNEL)
+    town.desk.run(f"{APPEND} {town.desk.bundle(1)}")
+    before = {path: path.read_bytes() for path in Path("channel/log").rglob("*") if path.is_file()}
+    os.utime("channel/log/checkpoint", (0, 0))
+    for path in before:
+        os.utime(path, (0, 0))
+    town.desk.run("channel prune channel")
+    assert {path: path.read_bytes() for path in Path("channel/log").rglob("*") if path.is_file()} == before
+    town.desk.run("log audit channel/log --policy policy.txt")
+
+
+def test_append_a_bundle_and_prove_it(town: LogDesk) -> None:
+    path, entry = bundle(town, 1)
+    assert "entry 0 of models.example.org/log at 1 entries" in town.desk.run(f"{APPEND} {path} --proof p.tlog-proof")
+    policy = read_policy(Path("policy.txt").read_bytes())
+    assert check_proof(Path("p.tlog-proof").read_bytes(), entry, policy).index == 0
+    found = town.desk.data(f"{APPEND} {path}")
+    assert (found["index"], found["new"], found["size"], found["proof"]) == (0, False, 1, None)
+    town.desk.run(f"{APPEND} {town.desk.bundle(2)}")
+    for what in (path, "0"):
+        found = town.desk.data(f"log prove channel/log {what} --out q.tlog-proof --policy policy.txt")
+        assert found == {"origin": ORIGIN, "index": 0, "size": 2, "proof": "q.tlog-proof"}
+        assert check_proof(Path("q.tlog-proof").read_bytes(), entry, policy).size == 2
+
+
+def test_append_a_file(town: LogDesk) -> None:
+    Path("note.txt").write_text("hello")
+    town.desk.run(f"{APPEND} --entry note.txt --proof note.tlog-proof")
+    assert TileLog.open(Path("channel/log")).entry(0) == b"hello"
+    Path("large.bin").write_bytes(bytes(65536))
+    assert "at most 65535" in town.desk.run(f"{APPEND} --entry large.bin", code=2)
+    assert "cannot read absent" in town.desk.run(f"{APPEND} --entry absent", code=2)
+
+
+def test_flags_that_do_not_go_together(town: LogDesk) -> None:
+    for line, told in (
+        (f"{APPEND} {town.desk.bundle(1)} --entry policy.txt", "exclude one another"),
+        (f"{APPEND} --proof p.tlog-proof", "--proof is of an entry"),
+        ("log append channel/log --key log.key --cosigned policy.txt", "whose cosignatures count"),
+        (
+            f"log append channel/log {town.desk.bundle(1)} --key log.key --witness http://w.example",
+            "whose cosignatures",
+        ),
+        ("log witness channel/log --listen 127.0.0.1:0 --key log.key --name w", "exclude one another"),
+        ("log witness --out x --key log.key --name w", "--out goes with mirrors"),
+        ("log witness --key log.key", "a key and a name"),
+        ("log witness --key log.key --name w --node n", "--node stands in the place"),
+        ("log witness channel/log --key log.key --name w", "add --state DIR"),
+        ("log witness channel/log --key log.key --name w --state s", "nothing says whose log it is"),
+        ("log audit", "no log is given"),
+        ("log audit channel/log", "nothing says whose log it is"),
+        ("log audit channel/log --evidence policy.txt", "--evidence goes alone"),
+    ):
+        assert told in town.desk.run(line, code=2), line
+
+
+def test_what_is_no_log(town: LogDesk) -> None:
+    for line, code in (
+        ("log append nowhere --key log.key", 2),
+        ("log prove nowhere 0 --out p", 2),
+        ("log status nowhere", 7),
+        ("log audit nowhere --policy policy.txt", 7),
+        ("log prove channel/log 0 --out p", 2),
+        (f"log prove channel/log {town.desk.bundle(1)} --out p", 2),
+        ("log append channel/log --entry policy.txt --key vision-1.key", 6),
+    ):
+        town.desk.run(line, code=code)
+    assert TileLog.open(Path("channel/log")).checkpoint.size == 0
+
+
+def test_witnesses_cosign_over_http(town: LogDesk) -> None:
+    for name in ("ada", "bob"):
+        town.witness(name)
+    town.policy()
+    path, entry = bundle(town, 1)
+    found = town.desk.data(f"{APPEND} {path} --proof p.tlog-proof")
+    assert (set(found["witnesses"]), found["faults"]) == ({"ada", "bob"}, {})
+    proven = check_proof(Path("p.tlog-proof").read_bytes(), entry, read_policy(Path("policy.txt").read_bytes()))
+    assert set(proven.witnesses) == {"ada", "bob"}
+    assert "cosigned by ada, bob" in town.desk.run(f"{APPEND} {town.desk.bundle(2)}")
+    status = town.desk.run("log status channel/log --policy policy.txt")
+    for line in ("2 entries, root ", "signed by the log", "cosigned by ada at 20", "cosigned by bob at 20"):
+        assert line in status
+
+
+def test_too_few_witnesses_and_the_way_on(town: LogDesk) -> None:
+    town.witness("ada")
+    town.witness("bob", answers=False)
+    town.urls["bob"] = "http://127.0.0.1:9"
+    town.policy()
+    told = town.desk.run(f"{APPEND} {town.desk.bundle(1)} --proof p.tlog-proof", code=6)
+    for line in ("ada did, bob did not", "http://127.0.0.1:9: cannot be reached", "do the same again"):
+        assert line in told
+    assert not Path("p.tlog-proof").exists()
+    found = town.desk.data("log status channel/log --policy policy.txt", code=6)
+    assert (found["size"], found["policy_met"], set(found["witnesses"])) == (1, False, {"ada"})
+    town.policy("any")
+    assert town.desk.data(f"{APPEND} {town.desk.bundle(1)} --proof p.tlog-proof")["new"] is False
+
+
+def test_a_witness_for_a_static_log(town: LogDesk) -> None:
+    """Nobody listens anywhere: the head is read, and the cosigned one is handed over as a file."""
+    town.witness("ada", answers=False)
+    town.policy()
+    town.desk.run(f"log append channel/log {town.desk.bundle(1)} --key log.key")
+    line = "log witness channel/log --key ada.key --name ada.example --state ada --policy policy.txt"
+    found = town.desk.data(line)
+    assert (found["origin"], found["size"], found["vkey"]) == (ORIGIN, 1, str(town.witnesses["ada"].key))
+    told = town.desk.run(f"{APPEND} --cosigned {found['cosigned']}")
+    assert "cosigned by ada" in told
+    town.desk.run("log prove channel/log 0 --out p.tlog-proof --policy policy.txt")
+    town.desk.run(f"log append channel/log {town.desk.bundle(2)} --key log.key")
+    assert "not the log's head" in town.desk.run(f"{APPEND} --cosigned {found['cosigned']}", code=2)
+    with HostileServer(Path("channel/log")) as server:
+        again = town.desk.data(line.replace("channel/log", server.url) + " --out ada.note")
+    assert (again["size"], again["cosigned"]) == (2, "ada.note")
+    assert len(read_note(Path("ada.note").read_bytes()).signatures) == 2
+
+
+def test_a_node_is_a_witness(town: LogDesk) -> None:
+    town.desk.run(CHANNEL)
+    root = Path("channel/metadata/1.root.json").read_bytes()
+    did = set_up(Path("node"), NodeSettings("vision/lite0", ("channel",)), root, None, disk=Disk())
+    vkey = VerifierKey.parse(town.desk.data("log witness --node node")["vkey"])
+    assert (vkey.name, vkey.public.did) == (did, did)
+    town.desk.run(f"{APPEND} {town.desk.bundle(1)}")
+    town.desk.run("log witness channel/log --node node --policy policy.txt --out node.note")
+    Path("policy.txt").write_text(f"log {town.log}\nwitness node {vkey}\nquorum node\n")
+    assert "cosigned by node" in town.desk.run(f"{APPEND} --cosigned node.note")
+
+
+def test_audit_lists_what_is_in_a_log(town: LogDesk) -> None:
+    for version in (1, 2):
+        town.desk.run(f"{APPEND} {town.desk.bundle(version)}")
+    Path("note.txt").write_text("hello")
+    town.desk.run(f"{APPEND} --entry note.txt")
+    told = town.desk.run("log audit channel/log --policy policy.txt")
+    for line in (
+        "all 3 entries hash to its head",
+        "0: vision/lite0 version 1 (1.0.0)",
+        "1: vision/lite0 version 2 (2.0.0)",
+        "1 entries of other kinds",
+        "nothing is remembered",
+    ):
+        assert line in told
+    found = town.desk.data(f"log audit channel/log --log {town.log} --state audit")
+    assert (found["before"], found["size"], len(found["releases"])) == (None, 3, 2)
+    town.desk.run(f"{APPEND} {town.desk.bundle(3)}")
+    with HostileServer(Path("channel/log")) as server:
+        found = town.desk.data(f"log audit channel/log {server.url} --policy policy.txt --state audit")
+    assert (found["before"], found["size"]) == (3, 4)
+    assert [mirror["size"] for mirror in found["mirrors"]] == [4, 4]
+
+
+def test_audit_finds_a_log_among_several_of_a_policy(town: LogDesk) -> None:
+    town.desk.run("log init other --origin other.example/log --key vision-1.key --policy other.txt")
+    with Path("policy.txt").open("a") as stream:
+        stream.write(Path("other.txt").read_text().replace("quorum none\n", ""))
+    for place, origin in (("other", "other.example/log"), ("channel/log", ORIGIN)):
+        assert town.desk.data(f"log audit {place} --policy policy.txt")["origin"] == origin
+    assert "is the log 'other.example/log', and known are" in town.desk.run(
+        f"log audit other --log {town.log} --log {VerifierKey('third.example/log', town.log_key.public)}", code=6
+    )
+
+
+def test_audit_shows_a_split_view_and_evidence_of_it(town: LogDesk) -> None:
+    town.desk.run(f"{APPEND} {town.desk.bundle(1)}")
+    shutil.copytree("channel/log", "forked")
+    Path("a.txt").write_text("a")
+    Path("b.txt").write_text("b")
+    town.desk.run(f"{APPEND} --entry a.txt")
+    town.desk.run(f"{APPEND.replace('channel/log', 'forked')} --entry b.txt")
+    heads = [Path(name, "checkpoint").read_text() for name in ("channel/log", "forked")]
+    told = town.desk.run("log audit channel/log forked --policy policy.txt --state audit", code=6)
+    for head in heads:
+        assert head.strip() in told
+    (file,) = Path("audit/evidence").iterdir()
+    assert str(file) in told
+    told = town.desk.run(f"log audit --evidence {file}")
+    assert f"the evidence holds: {town.log}" in told
+    for head in heads:
+        assert head.strip() in told
+    assert set(town.desk.data(f"log audit --evidence {file}")["heads"]) == set(heads)
+    file.write_bytes(file.read_bytes().replace(b'"root":"', b'"root":"A'))
+    town.desk.run(f"log audit --evidence {file}", code=6)
+    found = town.desk.data("log audit forked channel/log --policy policy.txt", code=6)
+    assert found["error"]["type"] == "SplitViewError"
+
+
+def start_witness(*flags: str) -> tuple[subprocess.Popen[str], str]:
+    """The witness ada in a process of its own, and where it answers."""
+    words = ["log", "witness", "--listen", "127.0.0.1:0", "--key", "ada.key", "--name", "ada.example", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgekit", *words, "--state", "ada", "--policy", "policy.txt", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    text = ""
+    while not text.endswith("}\n"):
+        line = process.stdout.readline()
+        assert line, "the witness ended"
+        text += line
+    return process, str(json.loads(text)["url"])
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    """End the witness; its exit code."""
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    return process.returncode
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_witness_as_a_server_ends_when_told_to(town: LogDesk, number: signal.Signals, code: int) -> None:
+    town.witness("ada", answers=False)
+    town.policy()
+    process, url = start_witness()
+    try:
+        found = town.desk.data(f"{APPEND} {town.desk.bundle(1)} --witness {url}")
+        assert list(found["witnesses"]) == ["ada"]
+    finally:
+        assert end(process, number) == code
+
+
+def test_a_witness_that_is_killed_remembers(town: LogDesk) -> None:
+    """kill -9, and the next process refuses the other history all the same."""
+    town.witness("ada", answers=False)
+    town.policy()
+    process, url = start_witness()
+    town.desk.run(f"{APPEND} {town.desk.bundle(1)} --witness {url}")
+    assert end(process, signal.SIGKILL) == -signal.SIGKILL
+    shutil.rmtree("channel/log")
+    town.desk.run(INIT)
+    process, url = start_witness("--for", "60")
+    try:
+        told = town.desk.run(f"{APPEND} {town.desk.bundle(2)} --witness {url}", code=6)
+        assert "has cosigned another tree of 1 entries" in told
+    finally:
+        end(process, signal.SIGTERM)
+
+
+def test_a_witness_ends_by_itself(town: LogDesk) -> None:
+    town.witness("ada", answers=False)
+    town.policy()
+    line = "log witness --listen 127.0.0.1:0 --for 0.2 --key ada.key --name ada.example --state s --policy policy.txt"
+    assert "answers at http://127.0.0.1:" in town.desk.run(line)
+    assert "no address to listen at" in town.desk.run(line.replace("127.0.0.1:0", "localhost:80"), code=2)
+
+
+def test_status_without_a_policy_verifies_nothing_and_says_so(town: LogDesk) -> None:
+    told = town.desk.run("log status channel/log")
+    assert f"signature by {ORIGIN}, not verified" in told
+    found = town.desk.data("log status channel/log")
+    assert (found["verified"], found["policy_met"], found["unfinished"]) == (False, None, False)
+    Path("other.txt").write_text(f"log {VerifierKey(ORIGIN, town.desk.keys['spare'].public)}\nquorum none\n")
+    assert "no log of the policy signed" in town.desk.run("log status channel/log --policy other.txt", code=6)
