@@ -246,7 +246,7 @@ class Installation:
     def _offer(self) -> Offer | None:
         """Ways to make files of the release of those that are installed."""
         deltas = offered_deltas(self._followed, self._mirrors, self._node.world.tell)
-        return Offer(deltas, self._sources) if deltas else None
+        return Offer(deltas, Sources(self._places)) if deltas else None
 
     def _ready(self, wanted: Wanted) -> Slot | None:
         """The spare slot where it holds just that: a run was cut off before the switch, or the node went back."""

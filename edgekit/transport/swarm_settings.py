@@ -80,6 +80,9 @@ def session_settings(settings: SwarmSettings) -> Mapping[str, str | int | bool]:
         "upload_rate_limit": settings.upload_bytes_per_s,
         "download_rate_limit": settings.download_bytes_per_s,
         "connections_limit": settings.most_connections,
+        # A port that is taken is a fault, and not another port that nobody was told of.
+        "max_retry_port_bind": 0,
+        "listen_system_port_fallback": False,
         "enable_dht": settings.dht,
         "enable_lsd": settings.lsd,
         "enable_upnp": False,
