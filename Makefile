@@ -35,9 +35,9 @@ device-tests:
 
 # Other people's programs, which read and write what edgekit signs, packs and publishes.
 INTEROP_TESTS := tests/interop tests/seal tests/cli/test_keys.py tests/cli/test_channel.py tests/pack/test_other_readers.py \
-	tests/node/test_arm64.py tests/node/test_page.py
+	tests/node/test_arm64.py tests/node/test_page.py tests/delta/test_zstd_patch.py tests/delta/test_residual_on_arm.py
 
-test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, stock model_signing and tuf-js, and test against them
+test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, aria2, Go, ipfs-car, tuf-js and stock model_signing, and test against them
 	tests/devices/install.sh
 	tests/interop/install.sh
 	OMP_NUM_THREADS=1 EDGEKIT_DEVICES=required EDGEKIT_INTEROP=required \
@@ -47,7 +47,7 @@ interop-tests:
 	@echo $(INTEROP_TESTS)
 
 # Findings are saved below build/fuzz/, with the command that does each again.
-fuzz: $(INSTALLED) $(FUZZ_TRIED)  ## Mutate 100,000 bundles, manifests and metadata files, then atheris on the parsers (15 minutes)
+fuzz: $(INSTALLED) $(FUZZ_TRIED)  ## Mutate 100,000 bundles, metadata, torrents, CARs, deltas and logs, then atheris on the parsers (15 minutes)
 	$(BIN)/python -m tests.fuzz --cases $(or $(CASES),100000) --processes $(WORKERS) $(ARGS)
 	PYTHONPATH=.venv-fuzz $(BIN)/python -m tests.fuzz.atheris_parsers
 
@@ -108,5 +108,5 @@ inc-env: .venv-inc/.installed  ## Only make the third environment, with neural-c
 	touch $@
 
 clean:  ## Remove all environments and everything that was built
-	rm -rf .venv .venv-tflite .venv-inc .venv-interop .venv-fuzz .interop build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-tflite .venv-inc .venv-interop .venv-kubo .venv-fuzz .interop build dist demo-out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find edgekit tests benchmarks models -name __pycache__ -type d -prune -exec rm -rf {} +

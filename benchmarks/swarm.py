@@ -4,7 +4,9 @@
 
 Everything runs on the loopback, every node and every other peer in a process of its own, the tracker in this one. Nodes
 are `edgekit.transport.fetch.Sources` with one `torrent:` URL; origin and liars are made of libtorrent alone. A liar has
-the same file with every 16 KiB damaged and gives it out whatever its hash. Limits are in bytes/s, of sending.
+the same file with every 16 KiB damaged and gives it out whatever its hash. Times count
+from the first piece that any node has; "together" is when the nodes together hold every piece. Limits are in bytes/s,
+of sending, for each seed and each node.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ class Watch:
 
     def __init__(self, program: Program, together: set[int], changed: threading.Condition) -> None:
         self.result: dict[str, Any] = {}
-        self.at = 0.0
+        self.at = self.began = 0.0
         self._program = program
         self._together = together
         self._changed = changed
@@ -82,6 +84,7 @@ class Watch:
             found = json.loads(self._program.line(_LONGEST_S))
             with self._changed:
                 if found["event"] == "pieces":
+                    self.began = self.began or time.monotonic()
                     self._together.update(found["pieces"])
                 elif found["event"] in ("fetched", "failed"):
                     self.result, self.at = found, time.monotonic()
@@ -105,17 +108,16 @@ def run(case: Case) -> dict[str, Any]:
         seeds, ports = _seeds(case, made, folder, tracker.url, stack)
         peers = "".join(f"&peer=127.0.0.1:{port}" for port in ports)
         url = f"torrent:?tracker={tracker.url}{peers}&{LISTEN}"
-        changed, together = threading.Condition(), set[int]()
-        began = time.monotonic()
+        changed, pieces = threading.Condition(), set[int]()
         nodes = [
             node(stack, made.blob, folder / f"node-{number}", url, "--pieces", "--stay", "--up", case.rate)
             for number in range(case.nodes)
         ]
-        watches = [Watch(program, together, changed) for program in nodes]
+        watches = [Watch(program, pieces, changed) for program in nodes]
         count = -(-made.noise.blob.size_bytes // piece_length_of(made.noise.blob.size_bytes))
         with changed:
-            changed.wait_for(lambda: len(together) == count or all(watch.result for watch in watches), _LONGEST_S)
-        together_s = time.monotonic() - began
+            changed.wait_for(lambda: len(pieces) == count or all(watch.result for watch in watches), _LONGEST_S)
+        together = time.monotonic()
         if case.kills:
             for seed in seeds[: case.good]:
                 seed.kill()
@@ -127,7 +129,7 @@ def run(case: Case) -> dict[str, Any]:
             if watch.result.get("event") == "fetched"
             and (folder / f"node-{number}").read_bytes() == made.noise.data
         ]  # fmt: skip
-        return _result(case, together_s, began, complete, watches) | {"exits": ends, "files": _left(folder)}
+        return _result(case, together, complete, watches) | {"exits": ends, "files": _left(folder)}
 
 
 def _seeds(case: Case, made: Made, folder: Path, tracker: str, stack: ExitStack) -> tuple[list[Program], list[int]]:
@@ -146,14 +148,15 @@ def _left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("node-") and path.suffix == "")
 
 
-def _result(case: Case, together_s: float, began: float, complete: list[Watch], watches: list[Watch]) -> dict[str, Any]:
+def _result(case: Case, together: float, complete: list[Watch], watches: list[Watch]) -> dict[str, Any]:
+    began = min((watch.began for watch in watches if watch.began), default=together)
     times = sorted(watch.at - began for watch in complete)
     return {
         "case": case.name,
         "size_mib": case.size_mib,
         "nodes": case.nodes,
         "rate": case.rate,
-        "together_s": together_s if complete else None,
+        "together_s": together - began if complete else None,
         "first_s": times[0] if times else None,
         "median_s": statistics.median(times) if times else None,
         "last_s": times[-1] if times else None,

@@ -2,9 +2,9 @@
 
     python -m benchmarks.transparency [--entries 1000000]
 
-Entries are those of releases (`edgekit.transparency.leaf`), appended in batches of 1,000, each batch synced to the disk
-and signed. A cold proof opens the log anew, with its tiles out of the page cache; a warm one is any further proof of
-the same process. Go's golang.org/x/mod/sumdb verifies the whole log, and each proof.
+Entries are those of releases (`edgekit.types.release_leaf`), appended in batches of 1,000, each batch synced to the
+disk and signed. A cold proof opens the log anew, with its tiles out of the page cache; a warm one is any further proof
+of the same process. Go's golang.org/x/mod/sumdb verifies the whole log, and each proof.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any
 from benchmarks import table
 from edgekit.check.machine import describe_machine
 from edgekit.seal.keys import MemoryKey, generate
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.note import VerifierKey, read_note
 from edgekit.transparency.proof import LogProof, write_proof
 from edgekit.transparency.tile_log import TileLog, found_log
+from edgekit.types.release_leaf import ReleaseLeaf
 from edgekit.units import size
 from tests.interop.sumdb_program import SumDB
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.confirm.confirmation import SYSTEMS
 from tests.interop.parts import stock_program
 
 ROOT = Path(__file__).parents[1]
@@ -230,6 +232,36 @@ def test_the_readme_takes_a_demo_to_a_node(handed_out: Path) -> None:
     status = (handed_out / "stdout.txt").read_text()
     assert "demo/resnet8" in status
     assert re.search(r"^runs +1\.0\.0 \(version 1, ", status, re.MULTILINE), status
+
+
+def test_the_table_of_the_readme_is_what_verify_prints(handed_out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for digests, numbers and days, and for the rows that are left out there."""
+    monkeypatch.chdir(handed_out)
+    line = next(line for line in section(ROOT / "README.md", "Hand it out") if " --all " in line)
+    enter(f"{line} > table.txt")
+    printed = [shape(row) for row in (handed_out / "table.txt").read_text().splitlines()]
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = page.partition(f"$ {line}\n```\n\n```\n")[2].partition("\n```\n")[0].splitlines()
+    assert len(shown) > 20
+    for row in shown:
+        assert row in ("", "...") or shape(row) in printed, row
+    assert [row for row in shown if row in SYSTEMS.values()] == list(SYSTEMS.values())
+
+
+def shape(row: str) -> str:
+    """A row without what differs from run to run."""
+    return re.sub(r"\b[0-9a-f]{8}(\.\.\.|[0-9a-f]{56}\b)|\bbaf[a-z2-7]{5}(\.\.\.|[a-z2-7]{51}\b)|\d+", "*", row)
+
+
+def test_the_page_on_sharing_goes_on_from_the_readme(
+    handed_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = tmp_path / "desk"
+    shutil.copytree(handed_out, desk, symlinks=True)
+    monkeypatch.chdir(desk)
+    assert perform(ROOT / "docs" / "sharing.md", desk) == 5
+    assert (desk / "shared" / "resnet8.car").is_file()
+    assert (desk / "fetched.bin").stat().st_size == 11_000
 
 
 def test_the_stock_tool_accepts_what_the_readme_packed(handed_out: Path) -> None:

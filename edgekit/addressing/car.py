@@ -184,7 +184,7 @@ def _check_link(link: Link, nodes: dict[Cid, Node], sizes: dict[Cid, int], *, in
     node, size = nodes.get(link.cid), sizes.get(link.cid)
     if size is None:
         return
-    total = size + (sum(below.total_bytes for below in node.links) if node else 0)
+    total = size + (node.total_bytes if node else 0)
     content = node.size_bytes if node else size
     is_odd = not in_folder and ((node is not None and node.is_folder) or content != link.size_bytes)
     if total != link.total_bytes or is_odd or (link.cid.codec == RAW and size > CHUNK_BYTES):

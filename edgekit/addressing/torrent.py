@@ -21,10 +21,11 @@ from edgekit.types.blob import LARGEST_BYTES, Blob
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-MOST_PIECES, LONGEST_PIECE_BYTES = 1024, 2**24
+MOST_PIECES = 1024
+SHORTEST_PIECE_BYTES, LONGEST_PIECE_BYTES = 2**15, 2**24
+"""Not of 16 KiB: where a piece is a single block, libtorrent 2.1 takes honest peers for liars once it met a liar."""
 LARGEST_TORRENT_BYTES = 2**23
 """Of a .torrent: 52 bytes for each of the 65,536 pieces that 1 TiB has, and room for trackers."""
-MEDIA_TYPE = "application/x-bittorrent"
 _SHA1_BYTES = 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 
@@ -36,7 +37,7 @@ class Torrent:
     Attributes:
         name: Of the file: the sha256 in hex of one that belongs to a bundle.
         size_bytes: Its size, at least 1.
-        piece_length: Bytes of a piece: a power of two of at least 16 KiB.
+        piece_length: Bytes of a piece: a power of two of at least 32 KiB.
         pieces: SHA-1 of each piece one behind the other, for v1.
         pieces_root: Root of the tree over its blocks, 32 bytes.
         piece_layer: Digests of the tree's nodes that cover a piece each, one behind the other; empty where there is one
@@ -81,6 +82,15 @@ class Torrent:
         return -(-self.size_bytes // self.piece_length)
 
 
+def torrent_file(sha256: str) -> str:
+    """Where whoever gives out a file gives out its torrent, below their URL.
+
+    >>> torrent_file("ab12")
+    'torrents/ab12.torrent'
+    """
+    return f"torrents/{sha256}.torrent"
+
+
 class TorrentBuilder:
     """Makes the torrent of a file while its bytes stream by.
 
@@ -121,17 +131,17 @@ class TorrentBuilder:
 
 
 def piece_length_of(size_bytes: int) -> int:
-    """Bytes of a piece of a file's torrent: 16 KiB, doubled until there are at most 1024, but never above 16 MiB.
+    """Bytes of a piece of a file's torrent: 32 KiB, doubled until there are at most 1024, but never above 16 MiB.
 
     Raises:
         MalformedError: No torrent can be made of so many bytes.
 
     >>> piece_length_of(5_000_000), piece_length_of(2**30)
-    (16384, 1048576)
+    (32768, 1048576)
     """
     if not 0 < size_bytes <= LARGEST_BYTES:
         raise MalformedError(f"a torrent has 1 to {LARGEST_BYTES} bytes, not {size_bytes}")
-    length = BLOCK_BYTES
+    length = SHORTEST_PIECE_BYTES
     while length * MOST_PIECES < size_bytes and length < LONGEST_PIECE_BYTES:
         length *= 2
     return length

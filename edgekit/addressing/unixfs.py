@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,15 @@ class Node:
     is_folder: bool
     links: tuple[Link, ...]
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """Bytes of the file below it."""
         return sum(link.size_bytes for link in self.links)
+
+    @cached_property
+    def total_bytes(self) -> int:
+        """Of all blocks below it, nodes among them."""
+        return sum(link.total_bytes for link in self.links)
 
 
 class FileDag:
@@ -170,7 +176,7 @@ def read_node(data: bytes, *, limit_bytes: int = LARGEST_NODE_BYTES) -> Node:
         node = _read(data)
     except ValueError as error:
         raise MalformedError(f"a node of UnixFS is damaged: {error}") from error
-    if sum(link.total_bytes for link in node.links) > 2 * LARGEST_BYTES or node.size_bytes > LARGEST_BYTES:
+    if node.total_bytes > 2 * LARGEST_BYTES or node.size_bytes > LARGEST_BYTES:
         raise MalformedError(f"a node says that it leads to more than {LARGEST_BYTES} bytes")
     if _written(node) != data:
         raise MalformedError("a node says something that no file or folder of 1 MiB chunks says, or in another way")
@@ -180,20 +186,20 @@ def read_node(data: bytes, *, limit_bytes: int = LARGEST_NODE_BYTES) -> Node:
 def _read(data: bytes) -> Node:
     """What a node says, leniently: whatever is passed over here is missed when it is written again."""
     links: list[Link] = []
-    sizes: list[int] = []
-    is_folder = False
+    numbers: list[tuple[int, int]] = []
     for field in walk(data):
         body = data[field.begin : field.end]
         if field.number == 2 and len(links) < MOST_LINKS:
             links.append(_read_link(body))
-        elif field.number == 1:
+        elif field.number == 1 and not numbers:
             numbers = [(inner.number, inner.value) for inner in islice(walk(body), MOST_LINKS + 2)]
-            is_folder = (1, _FOLDER) in numbers
-            sizes = [value for number, value in numbers if number == 4]
+            if not numbers:
+                raise ValueError("nothing is in its data")
         else:
-            raise ValueError(f"it has more than {MOST_LINKS} links, or something that is none")
-    if is_folder:
+            raise ValueError(f"it has more than {MOST_LINKS} links, data twice, or something else")
+    if (1, _FOLDER) in numbers:
         return Node(True, tuple(links))
+    sizes = [value for number, value in numbers if number == 4]
     if not links or len(sizes) != len(links) or any(link.name for link in links):
         raise ValueError(f"a file with {len(links)} links and the sizes of {len(sizes)}, or with names")
     sized = zip(links, sizes, strict=True)
@@ -203,7 +209,7 @@ def _read(data: bytes) -> Node:
 def _read_link(body: bytes) -> Link:
     parts: dict[int, bytes] = {}
     total = 0
-    for field in walk(body):
+    for field in islice(walk(body), 4):  # one more than it has
         parts[field.number] = body[field.begin : field.end]
         total = field.value if field.number == 3 else total
     cid = read_cid(parts.get(1, b""), where="a link of a node")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from edgekit import digest
 from edgekit.addressing.addressing import Addressing, address_stream
 from edgekit.addressing.cid import Cid
 from edgekit.addressing.tree import Tree
@@ -87,6 +88,8 @@ def address_bundle(bundle: OpenBundle, *, progress: Progress | None = None) -> A
             blob = Blob(sha256, size)
             if not size:
                 dags[blob.file_name] = FileDag()
+                if sha256 != digest.of_bytes(b""):
+                    altered[sha256] = digest.of_bytes(b"")
                 continue
             try:
                 with bundle.blobs.open(blob) as stream:

@@ -100,6 +100,9 @@ def _check_files(files: tuple[BundleFile, ...]) -> None:
         _need(
             same, f"files[{file.path}]", "has the digest of a file of another size, or with other pieces or addresses"
         )
+    addressed = [blob.addresses for blob in blobs.values() if blob.addresses]
+    for key in ("cid", "pieces_root", "infohash"):
+        _unique((getattr(addresses, key) for addresses in addressed), f"files.addresses.{key}")
 
 
 def _check_pieces(pieces: Pieces, size_bytes: int, where: str) -> None:

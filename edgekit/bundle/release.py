@@ -27,6 +27,7 @@ from edgekit.oci.reading import (
 )  # fmt: skip
 from edgekit.types.blob import Descriptor, check_size
 from edgekit.types.manifest import Manifest, Variant
+from edgekit.types.release_leaf import ReleaseLeaf
 
 MOST_SIGNATURE_BYTES = 2**18
 LONGEST_SIZE_DIGITS = 13
@@ -58,6 +59,12 @@ class Release:
     def manifest_descriptor(self) -> Descriptor:
         """Of `manifest.json`."""
         return describe(self.manifest_bytes, media_types.WEIGHT_CONFIG)
+
+    @property
+    def leaf(self) -> ReleaseLeaf:
+        """Its entry in a transparency log."""
+        manifest, bundle = self.manifest, self.image_index.sha256
+        return ReleaseLeaf(manifest.name, manifest.version, manifest.semver, self.index_digest, bundle)
 
 
 @dataclass(frozen=True)

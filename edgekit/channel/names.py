@@ -93,15 +93,6 @@ def deltas_file(name: str, sha256: str) -> str:
     return target_file(name + DELTAS, sha256)
 
 
-def torrent_file(sha256: str) -> str:
-    """Where a channel keeps the torrent of a file, below its URL.
-
-    >>> torrent_file("ab12")
-    'torrents/ab12.torrent'
-    """
-    return f"torrents/{sha256}.torrent"
-
-
 def proof_file(release_sha256: str) -> str:
     """Where a channel keeps the proof that a log shows a release, below its URL.
 

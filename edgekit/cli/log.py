@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.log_values import policy_option, read_policy_file, told_time
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import WitnessError
 
@@ -103,7 +103,7 @@ def _judged(policy: Policy | None, note: SignedNote) -> tuple[bool | None, Mappi
         from edgekit.transparency.cosignature import check_cosignature
 
         signed = [each for each in policy.witnesses if note.by(each.key)]
-        return False, {each.name: check_cosignature(note, each.key) for each in signed}, error
+        return False, {each.shown: check_cosignature(note, each.key) for each in signed}, error
 
 
 def _told(policy: Policy | None, times: Mapping[str, int], note: SignedNote) -> Sequence[str]:
@@ -113,9 +113,9 @@ def _told(policy: Policy | None, times: Mapping[str, int], note: SignedNote) -> 
 
 
 def _show(head: Checkpoint, note: SignedNote, lines: Sequence[str]) -> None:
-    click.echo(f"{head.origin}\n{head.size} entries, root {head.root.hex()}")
+    click.echo(visible(f"{head.origin}\n{head.size} entries, root {head.root.hex()}"))
     for line in lines:
-        click.echo(f"  {line}")
+        click.echo(visible(f"  {line}"))
 
 
 def _is_unfinished(place: str) -> bool:

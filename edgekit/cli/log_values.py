@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,27 +167,29 @@ def opened_log(places: Sequence[str], logs: Sequence[VerifierKey]) -> Iterator[t
     from edgekit.transport.opening import opened
 
     with opened(places) as transports:
-        log = logs[0] if len(logs) == 1 else _log_of(transports, {each.name: each for each in logs})
+        log = logs[0] if len(logs) == 1 else _log_of(transports, logs)
         yield log, [LogReader(transport, log) for transport in transports]
 
 
-def _log_of(transports: Sequence[Transport], logs: Mapping[str, VerifierKey]) -> VerifierKey:
-    from edgekit.transparency.checkpoint import read_checkpoint
+def _log_of(transports: Sequence[Transport], logs: Sequence[VerifierKey]) -> VerifierKey:
+    """The log whose key signed what the first mirror shows; one name may have several keys."""
     from edgekit.transparency.log_reader import LogReader
     from edgekit.transparency.note import read_note
 
     fault: Exception | None = None
     for transport in transports:
         try:
-            head = LogReader(transport, next(iter(logs.values()))).read_head()
-            origin = read_checkpoint(read_note(head).text).origin
+            note = read_note(LogReader(transport, logs[0]).read_head())
         except (TrustError, TransportError) as error:
             fault = fault or error
             continue
-        if origin in logs:
-            return logs[origin]
+        origin = note.text.partition("\n")[0]
+        for log in logs:
+            if log.name == origin and note.by(log):
+                return log
         fault = SignatureError(
-            f"{transport.url} is the log {origin[:80]!r}, and known are {', '.join(logs)}",
+            f"{transport.url} is the log {origin[:80]!r} by a key that is not known; known are "
+            + ", ".join(log.name for log in logs),
             hint="give its key, if you trust it: --log VKEY",
         )
     assert fault is not None

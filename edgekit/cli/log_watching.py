@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from edgekit.cli.log_values import (
     write_whole,
 )
 from edgekit.cli.passphrase import passphrase_option, passphrase_source
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.errors import RecipeError, TrustError
 from edgekit.types.plain import to_plain
 
@@ -49,9 +49,11 @@ SHOWN = 20
     "--out",
     type=FILE,
     metavar="FILE",
-    help="Where the cosigned head goes.  [default: a file in DIR/cosigned of --state]",
+    help="Where the cosigned head goes.  [default: a file in DIR/cosigned of --state, or in the node's trust/cosigned]",
 )
-@click.option("--for", "seconds", type=click.FloatRange(0.1), metavar="SECONDS", help="End by itself after that time.")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0.1, 10**9), metavar="SECONDS", help="End by itself after that time."
+)
 @passphrase_option()
 @output_options
 @click.pass_obj
@@ -94,7 +96,7 @@ def witness(
     if listen:
         _serve(terminal, it, listen, seconds)
     else:
-        _cosign(terminal, it, memory, places, out)
+        _cosign(terminal, it, lambda log: out or _cosigned_file(memory, log, node), memory, places)
 
 
 @click.command(short_help="Read a whole log, and compare its mirrors.")
@@ -201,13 +203,19 @@ def _serve(terminal: Terminal, it: Witness, listen: str, seconds: float | None) 
         threading.Event().wait(seconds)
 
 
-def _cosign(terminal: Terminal, it: Witness, memory: CheckpointMemory, places: Sequence[str], out: Path | None) -> None:
+def _cosign(
+    terminal: Terminal,
+    it: Witness,
+    file_of: Callable[[VerifierKey], Path],
+    memory: CheckpointMemory,
+    places: Sequence[str],
+) -> None:
     from edgekit.transparency.shown import look, told
 
     with terminal.work(), opened_log(places, it.logs) as (log, readers):
         shown = look(readers, log, memory)
         note = it.cosign(shown.newest.note, *shown.ordered)
-    path = out or _cosigned_file(memory, log)
+    path = file_of(log)
     write_whole(path, note)
     size = shown.newest.checkpoint.size
     for reader, error in shown.faults.items():
@@ -218,7 +226,13 @@ def _cosign(terminal: Terminal, it: Witness, memory: CheckpointMemory, places: S
         click.echo(f"{log.name} at {size} entries, cosigned by {it.key.name}: {path}")
 
 
-def _cosigned_file(memory: CheckpointMemory, log: VerifierKey) -> Path:
+def _cosigned_file(memory: CheckpointMemory, log: VerifierKey, node: Path | None) -> Path:
+    """Where a cosigned head goes by default; of a node where its own do, so that it gives this one out as well."""
+    if node:
+        from edgekit.node.folder import find_node
+        from edgekit.node.witnessing import cosigned_file
+
+        return cosigned_file(find_node(node), log)
     from edgekit import digest
 
     return memory.folder / "cosigned" / f"{digest.of_bytes(log.name.encode())}.checkpoint"
@@ -234,7 +248,7 @@ def _show_evidence(terminal: Terminal, path: Path) -> None:
         terminal.result({"log": str(found.log), "split_view": True, "heads": heads})
     else:
         click.echo(f"the evidence holds: {found.log}\nsigned two histories that cannot both be true:\n")
-        click.echo("\n".join(heads), nl=False)
+        click.echo(visible("\n".join(heads)), nl=False)
 
 
 def _show(found: Audit) -> None:
@@ -243,9 +257,9 @@ def _show(found: Audit) -> None:
     click.echo(f"  root {found.root}")
     for mirror in found.mirrors:
         size = "no head" if mirror.size is None else f"{mirror.size} entries"
-        click.echo(f"  {mirror.url}: {size}{'; ' + mirror.fault if mirror.fault else ''}")
+        click.echo(visible(f"  {mirror.url}: {size}{'; ' + mirror.fault if mirror.fault else ''}"))
     for name, when in found.witnesses.items():
-        click.echo(f"  cosigned by {name} at {told_time(when)}")
+        click.echo(visible(f"  cosigned by {name} at {told_time(when)}"))
     if len(found.releases) > SHOWN:
         click.echo(f"  ... {len(found.releases) - SHOWN} earlier releases, which --json lists")
     for listed in found.releases[-SHOWN:]:

@@ -19,7 +19,7 @@ from edgekit.cli.log_values import (
     write_whole,
 )
 from edgekit.cli.passphrase import key_option, passphrase_option, passphrase_source
-from edgekit.cli.terminal import Terminal, output_options
+from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.errors import InputError, RecipeError
 
 if TYPE_CHECKING:
@@ -190,10 +190,9 @@ def _entry_of(bundle: Path | None, entry: Path | None) -> bytes | None:
     if bundle:
         from edgekit.bundle.opening import open_bundle
         from edgekit.bundle.release import read_release
-        from edgekit.publish.release_log import leaf_of
 
         with open_bundle(bundle) as opened:
-            return leaf_of(read_release(opened.blobs, opened.index_bytes)).to_bytes()
+            return read_release(opened.blobs, opened.index_bytes).leaf.to_bytes()
     if entry:
         from edgekit.transparency.tiles import LARGEST_ENTRY_BYTES, check_entry
 
@@ -244,4 +243,4 @@ def _tell(
     elif not terminal.quiet:
         seen = f", cosigned by {', '.join(times)}" if times else ""
         what = (f"entry {done.index} of " if done.is_new else f"was there: entry {done.index} of ") if done else ""
-        click.echo(f"{what}{head}{seen}")
+        click.echo(visible(f"{what}{head}{seen}"))

@@ -44,20 +44,21 @@ class Terminal:
         self.verbose = False
 
     def note(self, text: str) -> None:
-        """A line for the person, on stderr."""
+        """A line for the person, on stderr; see `visible`."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
 
     def result(self, document: object) -> None:
         """The result as JSON, on stdout."""
         self.told = True
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        click.echo(text.encode(errors="backslashreplace").decode())  # of names that are no UTF-8: an escape of JSON
 
     def show_error(self, error: EdgekitError) -> None:
         """The message and its hint; as JSON on stdout too when that was asked for and no result stands there yet."""
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {_visible(str(error))}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {visible(str(error))}", err=True)
         if error.hint:
-            click.echo(f"{click.style('hint:', bold=True)} {_visible(error.hint)}", err=True)
+            click.echo(f"{click.style('hint:', bold=True)} {visible(error.hint)}", err=True)
         if self.json and not self.told:
             name = type(error).__name__
             self.result(
@@ -116,7 +117,7 @@ def output_options(command: F) -> F:
     return command
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """A message as it may be shown: it may quote a server, so what would paint on the screen becomes an escape."""
     return "".join(letter if letter.isprintable() or letter in "\n\t" else _escape(letter) for letter in text)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.log_values import read_policy_file, read_small
-from edgekit.cli.terminal import Terminal
+from edgekit.cli.terminal import Terminal, visible
 from edgekit.errors import RecipeError, TrustError
 from edgekit.types.plain import to_plain
 from edgekit.types.progress import Progress
@@ -101,7 +101,8 @@ def _tell(found: Confirmation) -> None:
 
 def _show(row: Row) -> None:
     line = f"  {'verified' if row.verified else 'FAILED  '}  {row.address or 'no address'}  {row.what}"
-    click.echo(f"{line}: {row.how}" if len(row.how) < SHORT else f"{line}\n            {row.how}")
+    how = visible(row.how)  # of what failed it may quote a stranger
+    click.echo(f"{line}: {how}" if len(how) < SHORT else f"{line}\n            {how}")
 
 
 def _system(row: Row) -> str:

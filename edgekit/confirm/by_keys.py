@@ -13,8 +13,7 @@ from edgekit.channel.client import Followed
 from edgekit.channel.names import target_path
 from edgekit.confirm.confirmation import LOG, SIGNING, TUF, Row
 from edgekit.confirm.current import check_current
-from edgekit.errors import TrustError
-from edgekit.transparency.leaf import ReleaseLeaf
+from edgekit.errors import InputError, TrustError
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.proof import check_proof
 
@@ -94,16 +93,13 @@ def confirm_log(release: Release, policy: Policy, proof: bytes | TrustError) -> 
         policy: Which logs and witnesses count.
         proof: The `.tlog-proof`; or why there is none.
     """
-    manifest = release.manifest
-    leaf = ReleaseLeaf(
-        manifest.name, manifest.version, manifest.semver, release.index_digest, release.image_index.sha256
-    )
+    name = release.manifest.name
     try:
         if isinstance(proof, TrustError):
             raise proof
-        proven = check_proof(proof, leaf.to_bytes(), policy)
-    except TrustError as error:
-        yield Row(LOG, manifest.name, "", False, str(error))
+        proven = check_proof(proof, release.leaf.to_bytes(), policy)
+    except (TrustError, InputError) as error:  # the latter of a release that no log can have
+        yield Row(LOG, name, "", False, str(error))
         return
     seen = ", ".join(f"{name} {_time(at)}" for name, at in proven.witnesses.items()) or "none"
     entries = "1 entry" if proven.size == 1 else f"{proven.size} entries"
@@ -115,7 +111,7 @@ def confirm_log(release: Release, policy: Policy, proof: bytes | TrustError) -> 
         "root": proven.checkpoint.root.hex(),
         "witnesses": dict(proven.witnesses),
     }
-    yield Row(LOG, manifest.name, f"{proven.origin} entry {proven.index}", True, how, details)
+    yield Row(LOG, name, f"{proven.origin} entry {proven.index}", True, how, details)
 
 
 def _time(seconds: int) -> str:

@@ -18,7 +18,8 @@ from edgekit.confirm.by_bytes import confirm_cids, confirm_images, confirm_torre
 from edgekit.confirm.by_keys import confirm_channel, confirm_log, confirm_signatures
 from edgekit.confirm.confirmation import Confirmation, Row
 from edgekit.confirm.current import follow_model
-from edgekit.errors import AbsentError, ProofError, TrustError
+from edgekit.errors import AbsentError, LengthError, ProofError, TrustError
+from edgekit.oci.documents import LAYOUT
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.proof import LARGEST_PROOF_BYTES
 from edgekit.transport.reading import read_all
@@ -56,16 +57,37 @@ def confirm_bundle(
     images = {variant.name: read_image(bundle.blobs, release, variant.name) for variant in release.manifest.variants}
     channel = _followed(release, mirrors, root)
     found = address_bundle(bundle, progress=progress)
-    rows: list[Row] = [
-        *confirm_signatures(release, images, bundle.blobs, found, channel),
-        *confirm_images(release, images, found),
-        *confirm_torrents(release, found),
-        *confirm_cids(release, found),
+    signed = list(confirm_signatures(release, images, bundle.blobs, found, channel))
+    published = [
         *confirm_channel(release, channel),
         *confirm_log(release, policy, _proof(release, mirrors) if proof is None else proof),
     ]
+    rows: list[Row] = [
+        *signed,
+        *confirm_images(release, images, found, doubt=_doubt_of_index(release, signed, published)),
+        *confirm_torrents(release, found),
+        *confirm_cids(release, found, doubt=_doubt_of_folder(bundle, published)),
+        *published,
+    ]
     manifest = release.manifest
     return Confirmation(manifest.name, manifest.version, manifest.semver, rows, sum(bundle.stored.values()))
+
+
+def _doubt_of_index(release: Release, signed: Sequence[Row], published: Sequence[Row]) -> str:
+    """Why nothing says that the image index is the publisher's: of all signatures, that of a provenance alone does."""
+    by_provenance = [row for row in signed if row.address == release.image_index.digest]
+    if any(row.verified for row in (*by_provenance, *published)):
+        return ""
+    return "hashes to its digest, which neither the channel, nor the log, nor a provenance names"
+
+
+def _doubt_of_folder(bundle: OpenBundle, published: Sequence[Row]) -> str:
+    """The same of the folder, in which `index.json` and `oci-layout` are too."""
+    if not any(row.verified for row in published):
+        return "follows from the bytes that are here; neither the channel nor the log names its index.json"
+    if bundle.layout_bytes != LAYOUT:
+        return "oci-layout is not written as edgekit pack writes it, which gives the folder another CID"
+    return ""
 
 
 def _followed(release: Release, mirrors: Sequence[Transport], root: bytes) -> Followed | TrustError:
@@ -83,4 +105,6 @@ def _proof(release: Release, mirrors: Sequence[Transport]) -> bytes | TrustError
             return read_all(mirror, name, limit_bytes=LARGEST_PROOF_BYTES)
         except AbsentError:
             continue
+        except LengthError as error:
+            return ProofError(str(error))
     return ProofError(f"the channel has no {name}: hand the proof over with --proof, or log the release")

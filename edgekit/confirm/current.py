@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgekit.bundle.release import Release
 from edgekit.channel.client import Followed, follow
-from edgekit.errors import DigestError, RollbackError
+from edgekit.errors import DigestError, MalformedError, RollbackError
 from edgekit.transport.transport import Transport
 
 
@@ -34,9 +34,16 @@ def check_current(release: Release, followed: Followed) -> None:
     Raises:
         RollbackError: It is older.
         DigestError: It is another.
+        MalformedError: It says another version of itself than the channel does.
     """
     manifest, current = release.manifest, followed.notice
     if release.index_digest == followed.release_digest:
+        if (manifest.version, manifest.semver) != (current.version, current.semver):
+            raise MalformedError(
+                f"the channel names this bundle as version {current.version} ({current.semver}) of {manifest.name}; "
+                f"by itself it is version {manifest.version} ({manifest.semver})",
+                hint="its publisher has to publish it anew",
+            )
         return
     if manifest.version < current.version:
         raise RollbackError(

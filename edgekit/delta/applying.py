@@ -46,13 +46,13 @@ def apply_delta(delta: Delta, *, base: Path, patch: Path, out: Path, blob: Blob)
         MalformedError: The codec is not known, or the delta is damaged, made for another file, too large, too slow, or
             wants more memory than it says.
         MissingExtraError: The codec's package is not installed.
-        StorageError: The disk is full, or no process can be started.
+        StorageError: The disk is full, no process can be started, or a folder lies where the file goes.
     """
     _check_named(delta, blob)
     _check_file(base, delta.base, "the base")
     _check_file(patch, delta.sha256, "the delta")
+    _clear(out)
     try:
-        out.unlink(missing_ok=True)
         _run(delta, base, patch, out, blob.size_bytes)
         _check_file(out, blob.sha256, "what the delta makes")
     except BaseException:
@@ -81,6 +81,13 @@ def _check_file(path: Path, sha256: str, what: str) -> None:
         raise DigestError(f"{what} cannot be read: {error.strerror}") from error
     if found != sha256:
         raise DigestError(f"{what} has the sha256 {found[:12]}..., not {sha256[:12]}...")
+
+
+def _clear(out: Path) -> None:
+    try:
+        out.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"what lies at {out} cannot be removed: {error.strerror}", hint="remove it") from error
 
 
 def _run(delta: Delta, base: Path, patch: Path, out: Path, size_bytes: int) -> None:

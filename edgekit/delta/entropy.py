@@ -25,6 +25,8 @@ _MASK = np.uint64(2**PRECISION - 1)
 _PRECISION, _WORD = np.uint64(PRECISION), np.uint64(16)
 _LEARN = 96
 """Weight of one seen symbol."""
+_PIECE = 2**14
+"""Values whose bits are unpacked at a time."""
 _EAGER_STEPS, _REFRESH_STEPS = 32, 4
 """Tables follow what was seen after each of the first steps, later after every fourth."""
 
@@ -186,14 +188,19 @@ def packed_bytes(widths: Array) -> int:
 
 def unpack_bits(data: memoryview, widths: Array) -> Array:
     """What `pack_bits` was given, of the type of `widths`; `data` has `packed_bytes(widths)` bytes."""
-    wide = np.flatnonzero(widths)
-    few = widths[wide].astype(np.int64)
-    starts = np.cumsum(few) - few
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-    found = np.zeros(len(few), np.int64)
-    for bit in range(int(few.max(initial=0))):
-        has = np.flatnonzero(few > bit)
-        found[has] |= bits[starts[has] + bit].astype(np.int64) << bit
     values = np.zeros(len(widths), widths.dtype)
-    values[wide] = found
+    place = 0
+    for first in range(0, len(widths), _PIECE):
+        wide = first + np.flatnonzero(widths[first : first + _PIECE])
+        few = widths[wide].astype(np.int64)
+        end = place + int(few.sum())
+        whole = np.frombuffer(data[place // 8 : (end + 7) // 8], np.uint8)
+        bits = np.unpackbits(whole, bitorder="little").astype(np.int64)
+        starts = np.cumsum(few) - few + place % 8
+        found = np.zeros(len(few), np.int64)
+        for bit in range(int(few.max(initial=0))):
+            has = np.flatnonzero(few > bit)
+            found[has] |= bits[starts[has] + bit] << bit
+        values[wide] = found
+        place = end
     return values

@@ -19,6 +19,7 @@ from edgekit.delta.residual_numbers import NumberReader
 from edgekit.delta.residual_plan import Plan
 from edgekit.delta.residual_plan_reading import read_plan
 from edgekit.delta.residual_prediction import (
+    LARGEST_RATIO,
     RATIO_UNIT,
     block,
     blocks_of,
@@ -68,7 +69,7 @@ def apply_residual(old: bytes | memoryview, delta: bytes | memoryview, *, size_b
             out, product.floats, product.count, product.factor
         ).tobytes()
     for bias, difference in zip(plan.biases, integers[len(integers) - len(plan.biases) :], strict=True):
-        rows = None if bias.scales else ratios[bias.weights][0] if bias.new_input else None
+        rows = ratios[bias.weights][0] if bias.new_input and not bias.scales else None
         made = predict_biases(bias, plan, base, out, rows) + difference
         out[bias.new : bias.new + 4 * bias.count] = (made & 0xFFFFFFFF).astype("<u4").tobytes()
     return bytes(out)
@@ -93,7 +94,7 @@ def _ratios(plan: Plan, old: memoryview, new: bytearray, told: list[Array]) -> l
             rows = rows + told[2 * index]
         if span.has_column_ratios:
             columns = columns + told[2 * index + 1]
-        ratios.append((rows, columns))
+        ratios.append((np.clip(rows, 0, LARGEST_RATIO), np.clip(columns, 0, LARGEST_RATIO)))
     return ratios
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -80,13 +80,13 @@ class Draft:
         """What of one tensor and its scales and biases differs."""
         old, new = pair.old, pair.new
         rows, columns = self._map(pair.rows), self._map(pair.columns)
-        if new.scales and old.scales and (new.scales.count, old.scales.count) in ((1, 1), (new.rows, old.rows)):
-            self._add_floats(old.scales, new.scales, rows if new.scales.count > 1 else 0)
+        scales = _scales(pair)
+        if scales:
+            self._add_floats(*scales, rows if scales[1].count > 1 else 0)
         if new.scales and new.input_scale is not None:
             self._add_product(new.scales, new.input_scale)
         index = None
-        same_shape = not rows and not columns
-        if same_shape and self._is_same(old.place, new.place, new.count):
+        if not rows and not columns and self._is_same(old.place, new.place, new.count):
             self.moved[new.place] = old.place
             self.weight_bytes += new.count
         elif new.count >= _FEWEST_WEIGHTS and self._tell(new.place):
@@ -126,39 +126,37 @@ class Draft:
             self.products.append(ProductSpan(place, floats.count, factor, floats.place))
 
     def _add_weights(self, pair: Pair, row_map: int, column_map: int) -> None:
-        """Weights in spans of a size that is coded together, where that can be."""
+        """Weights, in spans of a size that is coded together."""
         old, new = pair.old, pair.new
-        outer, rows, inner = new.shape
-        most = max(1, BLOCK_VALUES // inner) if outer == 1 else rows
-        scales = new.scales.count if new.scales and old.scales and new.scales.place in self._told else 0
-        for first in range(0, rows, most):
-            count = min(most, rows - first)
-            at = 4 * first if scales > 1 else 0
-            span = WeightSpan(
-                new=new.place + first * inner,
-                old=old.place,
-                outer=outer,
-                rows=count,
-                inner=inner,
-                old_outer=old.shape[0],
-                old_rows=old.shape[1],
-                old_inner=old.shape[2],
-                first_row=first,
-                row_map=row_map,
-                column_map=column_map,
-                scales=min(scales, count) if count > 1 else 0,
-                new_scales=new.scales.place + at if scales and new.scales else 0,
-                old_scales=old.scales.place if scales and old.scales else 0,
-                has_row_ratios=1,
-                has_column_ratios=1,
-            )
-            span, ratios = fit_ratios(span, self.plan, self.old, self.new)
+        scales = _scales(pair)
+        has_scales = scales and any(span.new == scales[1].place for span in self.floats)
+        whole = WeightSpan(
+            new=new.place,
+            old=old.place,
+            outer=new.shape[0],
+            rows=new.rows,
+            inner=new.shape[2],
+            old_outer=old.shape[0],
+            old_rows=old.rows,
+            old_inner=old.shape[2],
+            first_row=0,
+            row_map=row_map,
+            column_map=column_map,
+            scales=scales[1].count if scales and has_scales else 0,
+            new_scales=scales[1].place if scales and has_scales else 0,
+            old_scales=scales[0].place if scales and has_scales else 0,
+            has_row_ratios=1,
+            has_column_ratios=1,
+        )
+        plan = self.plan
+        for part in _parts(whole):
+            span, ratios = fit_ratios(part, plan, self.old, self.new)
             self.weights.append(span)
             self.ratios.append(ratios)
 
     def _add_biases(self, pair: Pair, rows: int, index: int | None) -> None:
         """Biases by the prediction that leaves least."""
-        old, new = pair.old, pair.new
+        old, new, scales = pair.old, pair.new, _scales(pair)
         assert old.bias is not None
         assert new.bias is not None
         if (not rows and self._is_same(old.bias, new.bias, 4 * new.rows)) or not self._tell(new.bias):
@@ -168,9 +166,9 @@ class Draft:
         choices = [(plain, predict_biases(plain, plan, self.old, self.new, None))]
         if new.input_scale is not None and old.input_scale is not None:
             scaled = replace(plain, new_input=new.input_scale, old_input=old.input_scale)
-            if new.scales and old.scales and (new.scales.count, old.scales.count) in ((1, 1), (new.rows, old.rows)):
-                places = {"new_scales": new.scales.place, "old_scales": old.scales.place}
-                span = replace(scaled, scales=new.scales.count, **places)
+            if scales:
+                places = {"new_scales": scales[1].place, "old_scales": scales[0].place}
+                span = replace(scaled, scales=scales[1].count, **places)
                 choices.append((span, predict_biases(span, plan, self.old, self.new, None)))
             if index is not None and self.weights[index].rows == new.rows:
                 span = replace(scaled, weights=index)
@@ -179,6 +177,45 @@ class Draft:
         span, predicted = min(choices, key=lambda choice: float(np.log2(1 + np.abs(actual - choice[1])).sum()))
         self.biases.append(span)
         self.differences.append(actual - predicted)
+
+
+def _scales(pair: Pair) -> tuple[Floats, Floats] | None:
+    """Old and new scales of weights, where both have one, or one a row."""
+    old, new = pair.old.scales, pair.new.scales
+    if not old or not new or (old.count, new.count) not in ((1, 1), (pair.old.rows, pair.new.rows)):
+        return None
+    return old, new
+
+
+def _parts(span: WeightSpan) -> Iterator[WeightSpan]:
+    """The span as several of at most `BLOCK_VALUES`, cut across its slowest axis that is longer than 1."""
+    if span.outer == 1:
+        step = max(1, BLOCK_VALUES // span.inner)
+        for first in range(0, span.rows, step):
+            rows = min(step, span.rows - first)
+            at = 4 * first if span.scales > 1 else 0
+            scales = span.scales if span.scales < 2 else rows
+            yield replace(
+                span,
+                new=span.new + first * span.inner,
+                rows=rows,
+                first_row=first,
+                scales=scales if rows > 1 else 0,
+                new_scales=span.new_scales + at if scales and rows > 1 else 0,
+            )
+    elif span.count <= BLOCK_VALUES:
+        yield span
+    elif not span.column_map:  # its columns would have to be cut too
+        step = max(1, BLOCK_VALUES // (span.rows * span.inner))
+        for first in range(0, span.outer, step):
+            outer = min(step, span.outer - first)
+            yield replace(
+                span,
+                new=span.new + first * span.rows * span.inner,
+                old=span.old + first * span.old_rows * span.old_inner,
+                outer=outer,
+                old_outer=outer,
+            )
 
 
 def _integers(data: bytes, kind: str, place: int, count: int) -> Array:

@@ -14,7 +14,7 @@ from edgekit.delta.residual_weights import UNIT, Block
 from edgekit.types.qparams import Array
 
 RATIO_UNIT = 1024
-_LARGEST_RATIO = 2**14 - 1
+LARGEST_RATIO = 2**14 - 1
 _SHIFT = 12
 """1024 * 1024 / 256, as bits."""
 _LARGEST = 127 * UNIT
@@ -47,7 +47,7 @@ def expected_row_ratios(span: WeightSpan, plan: Plan, old: Data, new: Data) -> A
     if len(before) > 1:
         before = before[plan.chosen(span.row_map, span.first_row, span.rows)]
     after = floats_at(new, span.new_scales, span.scales).astype(np.float64)
-    return np.broadcast_to(rounded(quotient(before, after) * RATIO_UNIT, 0, _LARGEST_RATIO), (span.rows,))
+    return np.broadcast_to(rounded(quotient(before, after) * RATIO_UNIT, 0, LARGEST_RATIO), (span.rows,))
 
 
 def predict_weights(span: WeightSpan, plan: Plan, old: Data, ratios: tuple[Array, Array]) -> Array:
@@ -57,10 +57,9 @@ def predict_weights(span: WeightSpan, plan: Plan, old: Data, ratios: tuple[Array
         span: Which.
         plan: The plan that it is of.
         old: The old file.
-        ratios: Of each row and of each column, int64 (rows,) and (columns,).
+        ratios: Of each row and of each column, int64 (rows,) and (columns,), 0 to LARGEST_RATIO.
     """
-    rows = np.clip(ratios[0], 0, _LARGEST_RATIO)[:, None]
-    columns = np.clip(ratios[1], 0, _LARGEST_RATIO).reshape(span.outer, 1, span.inner)
+    rows, columns = ratios[0][:, None], ratios[1].reshape(span.outer, 1, span.inner)
     predicted = np.empty((span.outer, span.rows, span.inner), np.int16)
     for outer, some in _pieces(span):
         piece = old_weights(span, plan, old, outer, some)

@@ -6,6 +6,7 @@ a copy is told by how far it is from going straight on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
 from edgekit.delta.residual_numbers import NumberReader, fold, unfold, write_number
@@ -47,7 +48,7 @@ def write_skeleton(
             source, length = _longest(old, new, place, end, source, places)
             if not length:
                 further = place + 1 + (place - start >> _HASTE)  # where nothing was found for long, look less often
-                place = min([further, *(at for at in anchors if place < at < further)])
+                place = min([further, *anchors[bisect_right(anchors, place) :][:1]])
                 continue
             if place > start:
                 write_number(instructions, (place - start) << 1)

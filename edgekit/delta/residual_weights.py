@@ -10,6 +10,7 @@ Only elementwise IEEE arithmetic and sums of integers: every machine finds the s
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,6 +177,7 @@ def _fraction(predicted: Array) -> Array:
     return np.minimum(sixteenths, _FRACTIONS - 1)
 
 
+@functools.cache
 def _expected() -> Array:
     """Start of the frequencies, (contexts, symbols): falling by a constant ratio with the distance to the prediction.
 
@@ -184,7 +186,7 @@ def _expected() -> Array:
     index = np.arange(_SIZES)
     size = np.maximum((64 * (2 + (index & 1))) << (index >> 1), 3277)  # 2**-16 each, at least 0.05
     ratio = (16 * size << 16) // (16 * size + 2**16)
-    powers = np.empty((16 * 2 * 2**_SHARED, _SIZES), np.int64)
+    powers = np.empty((16 * (_NEAR + 2 ** (_SHARED - 1)) + 1, _SIZES), np.int64)
     powers[0] = 2**30
     for distance in range(1, len(powers)):
         powers[distance] = powers[distance - 1] * ratio >> 16

@@ -6,12 +6,12 @@ Blocks and CARs are given as the Trustless Gateway specification says (specs.ipf
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from edgekit.addressing.car import MEDIA_TYPE
 from edgekit.addressing.cid import parse_cid
 from edgekit.errors import MalformedError
 from edgekit.gateway.car import car_of
@@ -22,7 +22,7 @@ LONGEST_TARGET = 1024
 MOST_PARAMETERS = 16
 _TARGET = re.compile(r"/([A-Za-z0-9_.+@=,~/-]{1,512})(?:\?([!-~]*))?")
 _FOREVER = "public, max-age=29030400, immutable"
-_RAW, _CAR = "application/vnd.ipld.raw", "application/vnd.ipld.car"
+_RAW, _CAR = "application/vnd.ipld.raw", MEDIA_TYPE
 _KINDS = {"raw": _RAW, "car": _CAR}
 PROBE = "bafkqaaa"
 """The CID of no bytes, by which a client finds out whether this is a gateway at all."""
@@ -82,7 +82,7 @@ def find(shelf: Shelf, target: str, headers: Mapping[str, str]) -> Found:
             return Found(blob, f'"{sha256}"', kind)
     elif (held := shelf.named(name)) is not None:
         kind = {"Content-Type": _media_type(name), "Cache-Control": "no-cache"}
-        return Found(held, f'"{hashlib.sha256(held.data).hexdigest()}"', kind)
+        return Found(held, f'"{held.sha256}"', kind)
     raise RefusedError(404, "there is no such file")
 
 

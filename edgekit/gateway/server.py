@@ -176,7 +176,8 @@ class _Handler(BoundedHandler):
             RefusedError: It is refused, and the connection ends.
         """
         hosts = len(self.headers.get_all("Host", []))
-        if hosts > 1 or (self.request_version != "HTTP/1.0" and not hosts):
+        words = self.requestline.split(" ")  # the standard library parts them at other blanks too
+        if len(words) != 3 or hosts > 1 or (self.request_version != "HTTP/1.0" and not hosts):
             self.close_connection = True
             raise RefusedError(400, "this is no request of HTTP/1.1 with one Host")
         if self.headers.get_all("Content-Length", ["0"]) != ["0"] or "Transfer-Encoding" in self.headers:

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +71,11 @@ class Held:
     """Bytes in memory."""
 
     data: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """Their digest, lower-case hex; made once, however often strangers ask."""
+        return hashlib.sha256(self.data).hexdigest()
 
     @property
     def size_bytes(self) -> int:

@@ -30,6 +30,8 @@ from edgekit.types.progress import Progress
 
 SCHEMA = "edgekit.share/1"
 LINK_SUFFIX = ".link"
+MOST_KEPT = 1024
+"""Files that are kept, documents apart: the ledger is written whole for each."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ class Kept:
     Attributes:
         blob: Which.
         release: sha256 of the release index that it was kept for.
+        version: Of that release.
         since: When it came, ISO 8601.
         is_document: One of the release's own small documents, without which nobody can find the rest.
     """
 
     blob: Blob
     release: str
+    version: int
     since: str
     is_document: bool
 
@@ -159,12 +163,13 @@ class Share:
             return target
 
     def fetch(self, item: Kept, sources: Sources, *, progress: Progress | None = None) -> None:
-        """Bring a blob here, verified.
+        """Bring a blob here, verified; what is left of others that did not come is given up for it.
 
         Raises:
             SourcesError: Nobody has it.
             StorageError: The system refuses.
         """
+        self.forget_parts({item.blob.sha256})
         part = self.path / "parts" / item.blob.sha256
         sources.fetch(item.blob, part, progress=progress)
         self.take(part, item)
@@ -190,16 +195,20 @@ class Share:
             whole = replace(item, blob=replace(item.blob, pieces=None))  # nobody who gives it out asks for pieces
             self._note([*self._others(item.blob.sha256), whole])
 
-    def renew(self, sha256: Iterable[str], release: str) -> None:
+    def renew(self, sha256: Iterable[str], *, release: str, version: int) -> None:
         """What was kept for another release is kept for this one.
 
         Raises:
             StorageError: The system refuses.
         """
         named = set(sha256)
-        self._note(
-            [replace(item, release=release) if item.blob.sha256 in named else item for item in self._ledger.kept]
-        )
+        with self._lock:
+            self._note(
+                [
+                    replace(item, release=release, version=version) if item.blob.sha256 in named else item
+                    for item in self._ledger.kept
+                ]
+            )
 
     def drop(self, sha256: str) -> None:
         """Keep something no longer. Its name goes first: the ledger may speak of what is gone, and never the reverse.
@@ -219,13 +228,28 @@ class Share:
         """
         with self._lock:
             known = {*keep, *self.kept}
-            for name in sorted(os.listdir(self.path / "blobs")):
+            for name in _names(self.path / "blobs"):
                 if name not in known:
                     clear(self._disk, self.path / "blobs" / name)
 
     def files_bytes(self) -> int:
         """Bytes of the files that are kept, documents apart."""
         return sum(item.blob.size_bytes for item in self._ledger.kept if not item.is_document)
+
+    def forget_parts(self, keep: Collection[str]) -> None:
+        """Give up what is not whole yet: it is in no budget, and each part takes the space of the whole.
+
+        Args:
+            keep: Digests of blobs of which it stays.
+
+        Raises:
+            StorageError: The system refuses.
+        """
+        parts = self.path / "parts"
+        with self._lock:
+            for name in _names(parts):
+                if name.partition(".")[0] not in keep:
+                    clear(self._disk, parts / name)
 
     def make_room(self, size_bytes: int, *, budget_bytes: int, release: str) -> bool:
         """Drop what is kept for other releases, the oldest first, until so much more may be kept.
@@ -241,12 +265,16 @@ class Share:
         Raises:
             StorageError: The system refuses.
         """
-        for item in sorted(self.kept.values(), key=lambda item: item.since):
-            if self.files_bytes() + size_bytes <= budget_bytes:
+        others = [item for item in self.kept.values() if item.release != release and not item.is_document]
+        for item in sorted(others, key=lambda item: item.since):
+            if self._has_room(size_bytes, budget_bytes):
                 break
-            if item.release != release and not item.is_document:
-                self.drop(item.blob.sha256)
-        return self.files_bytes() + size_bytes <= budget_bytes
+            self.drop(item.blob.sha256)
+        return self._has_room(size_bytes, budget_bytes)
+
+    def _has_room(self, size_bytes: int, budget_bytes: int) -> bool:
+        count = sum(not item.is_document for item in self._ledger.kept)
+        return self.files_bytes() + size_bytes <= budget_bytes and count + bool(size_bytes) <= MOST_KEPT
 
     def _others(self, sha256: str) -> list[Kept]:
         return [item for item in self._ledger.kept if item.blob.sha256 != sha256]
@@ -256,6 +284,36 @@ class Share:
         if ledger != self._ledger:
             save_record(self._disk, self.path / "kept.json", ledger)
             self._ledger = ledger
+
+
+def let_go(disk: Disk, folder: NodeFolder, slot: Path) -> None:
+    """Take the names in `share/` from the files of a slot that is about to go; else they would hold its space.
+
+    Whoever seeds them notices. Nobody has to: a node may have seeded once and never again.
+
+    Args:
+        disk: Where.
+        folder: Of the node.
+        slot: Folder of the slot.
+
+    Raises:
+        StorageError: The system refuses.
+    """
+    blobs = folder.share / "blobs"
+    if not blobs.is_dir():
+        return
+    inodes = {stamp.inode for path in slot.rglob("*") if (stamp := Stamp.of(path))}
+    for name in _names(blobs):
+        stamp = Stamp.of(blobs / name)
+        if stamp and stamp.inode in inodes:
+            clear(disk, blobs / name)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def holds(path: Path, blob: Blob) -> bool:

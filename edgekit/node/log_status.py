@@ -7,8 +7,8 @@ from edgekit.node.opened import Node
 from edgekit.node.slots import current_slot
 from edgekit.node.status import LogStatus
 from edgekit.node.transparency import log_memory, policy_of, read_kept
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.policy import Policy
+from edgekit.types.release_leaf import ReleaseLeaf
 
 
 def read_log_status(node: Node) -> LogStatus:

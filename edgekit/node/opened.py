@@ -112,14 +112,20 @@ class Node:
         record = slot.record
         if record.target != self.settings.model:
             return f"it holds {record.target}, and the node is for {self.settings.model}"
-        if record.deployed.version < self.state.oldest:
-            return f"version {record.deployed.version} is revoked: {self.state.oldest} is the oldest that may run"
-        if record.deployed.version > self.state.newest:
-            return f"version {record.deployed.version} was offered by keys that the channel has replaced"
+        if barred := self.bars(record.deployed.version):
+            return barred
         held = self.quarantined(record.deployed.release)
         if held and record.deployed.variant in held.variants:
             return f"it failed its self-test on this machine: {held.variants[record.deployed.variant]}"
         return slot.glance()
+
+    def bars(self, version: int) -> str:
+        """Why the channel lets no release of a version run; "" where it does."""
+        if version < self.state.oldest:
+            return f"version {version} is revoked: {self.state.oldest} is the oldest that may run"
+        if version > self.state.newest:
+            return f"version {version} was offered by keys that the channel has replaced"
+        return ""
 
     def quarantined(self, release: str) -> Quarantined | None:
         """What is held against a release on this very machine and with these runtimes."""

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgekit.addressing.torrent import TorrentBuilder, write_torrent
-from edgekit.channel.names import torrent_file
-from edgekit.errors import DigestError, InputError
+from edgekit.addressing.torrent import TorrentBuilder, torrent_file, write_torrent
+from edgekit.errors import DigestError, InputError, StorageError
 from edgekit.gateway.server import Gateway
 from edgekit.gateway.shelf import Shelf
 from edgekit.transport.torrent_url import TorrentPlace
@@ -167,11 +166,15 @@ def _torrent(blob: Blob, path: Path) -> bytes:
 
     Raises:
         DigestError: The file holds something else.
+        StorageError: It cannot be read.
     """
     builder = TorrentBuilder(blob.size_bytes)
-    with path.open("rb") as stream:
-        while chunk := stream.read(READ_BYTES):
-            builder.update(chunk)
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(READ_BYTES):
+                builder.update(chunk)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
     torrent = builder.finish(blob.sha256)
     if blob.addresses is None or torrent.infohash != blob.addresses.infohash:
         raise DigestError(f"{path} does not have the infohash that was signed for blob {blob.sha256[:12]}")

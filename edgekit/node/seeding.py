@@ -1,39 +1,35 @@
 """Seeding: a node that goes on running and gives to others what it has, while it keeps itself up to date.
 
-One thread watches what the node has (the keeper): the slots, what is kept in `share/`, what is known of the channel. It
-gives a file out only after it was hashed, and stops within a second of when somebody touched it, or its slot holds
-another release. The caller's thread updates, and then fetches what is kept for others. Slots are only read.
+The caller's thread updates, and does nothing else: no source of what is kept for others can keep it from learning of a
+revocation. Two more threads watch what the node has and give it out (`edgekit.node.giving`), and fetch after each
+update what is kept for others (`edgekit.node.gathering`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit import digest
-from edgekit.bundle.manifest_rules import SIGNATURE_FILE
-from edgekit.errors import EdgekitError, StorageError, TrustError
+from edgekit.errors import EdgekitError, StorageError
 from edgekit.node.folder import find_node, held
 from edgekit.node.gathering import Gathering
-from edgekit.node.keeping import Share, Stamp, holds
-from edgekit.node.opened import Node, integrity, look_at, open_node
+from edgekit.node.giving import Given, Giver
+from edgekit.node.keeping import Share
+from edgekit.node.opened import look_at, open_node
 from edgekit.node.outlets import Outlet
-from edgekit.node.relaying import relayed_files
 from edgekit.node.run_once import run_once
-from edgekit.node.slots import FILES, NAMES, RECORD, Slot, read_slots
 from edgekit.node.sourcing import opened_sources
 from edgekit.node.world import World
 from edgekit.transport.opening import opened
-from edgekit.types.blob import Blob
-from edgekit.types.manifest import FILE_NAME
+from edgekit.types.progress import Progress, Stage
 
 LOOK_S = 0.5
-REST_S = 30.0
-"""How long something is left alone that could not be given out, or turned out to be broken when somebody asked."""
+ENDING_S = 10.0
+"""How long threads are waited for at the end; one that hashes a large file or waits for a server may take longer."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +49,6 @@ class SeedPlan:
     for_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Given:
-    """A file that is given out.
-
-    Attributes:
-        blob: What it is.
-        path: Where.
-        stamp: Of when it was hashed.
-    """
-
-    blob: Blob
-    path: Path
-    stamp: Stamp
-
-
 @dataclass
 class Seeder:
     """A node that seeds.
@@ -78,6 +59,8 @@ class Seeder:
         outlets: By which it gives; closed at the end.
         plan: What else it does.
         stop: Ends it, when set.
+        share: What it keeps for others.
+        giver: What it gives out.
         given_out: What each outlet says of itself, once it has ended.
     """
 
@@ -89,25 +72,14 @@ class Seeder:
     given_out: tuple[Mapping[str, object], ...] = ()
 
     def __post_init__(self) -> None:
-        self._folder = find_node(self.path)
-        self._share = Share(self._folder, self.world.disk)
-        self._given: dict[str, Given] = {}
-        self._offered: set[tuple[int, str]] = set()
-        self._resting: dict[str, float] = {}
-        self._sound: dict[str, object] = {}
-        self._mark: object = None
-        self._checked_at = 0.0
-        self._retry_at = float("inf")
-        self._is_stale = threading.Event()
-        self._told: set[str] = set()
-        self._lock = threading.Lock()
+        self.share = Share(find_node(self.path), self.world.disk)
+        self.giver = Giver(self.path, self.world, self.share, self.outlets, self.plan.recheck_every_s)
         self._failure: Exception | None = None
 
     @property
     def given(self) -> Mapping[str, Given]:
         """sha256 -> what is given out right now."""
-        with self._lock:
-            return dict(self._given)
+        return self.giver.given
 
     def run(self) -> None:
         """Seed until `stop` is set, or the time is over.
@@ -116,41 +88,50 @@ class Seeder:
             NodeStateError: Another process seeds this node.
             StorageError: Its folder cannot be written.
         """
-        self._share.prepare()
-        with held(self._share.path, hint="one process seeds a node; end the other one first"):
-            keeper = threading.Thread(target=self._keep, daemon=True)
-            keeper.start()
+        self.share.prepare()
+        with held(self.share.path, hint="one process seeds a node; end the other one first"):
+            threads = [
+                threading.Thread(target=self._run, args=(work,), daemon=True) for work in (self._give, self._gather)
+            ]
             try:
-                self._work()
+                for thread in threads:
+                    thread.start()
+                self._update_again_and_again()
             finally:
                 self.stop.set()
-                keeper.join(timeout=10.0)
-                self.given_out = tuple(outlet.status() for outlet in self.outlets)
-                for outlet in self.outlets:
-                    outlet.close()
+                self._end(threads)
         if self._failure:
             raise self._failure
 
-    # The caller's thread: updates, and what is fetched for others
+    def gather(self) -> None:
+        """Fetch once what is to be kept for others; what goes wrong is told, and tried again after the next update."""
+        try:
+            node = look_at(self.path, self.world)
+            with opened(node.settings.channels) as mirrors, opened_sources(node) as sources:
+                progress = _Ending(self.world.progress, self.stop)
+                Gathering(node, self.share, mirrors, sources, self.plan.keep_bytes, progress).run()
+                if node.settings.transparency is not None:
+                    from edgekit.node.log_copy import copy_log
 
-    def _work(self) -> None:
-        began = time.monotonic()
-        next_update = began
+                    copy_log(node, self.share, mirrors)
+        except EdgekitError as error:
+            self.world.tell(f"nothing more is kept for others: {error}")
+        self.giver.note_change()
+
+    def _update_again_and_again(self) -> None:
+        ends = time.monotonic() + (self.plan.for_s or float("inf"))
         while not self.stop.is_set():
-            now = time.monotonic()
-            if self.plan.for_s and now - began >= self.plan.for_s:
-                return
-            if now >= next_update:
+            if self.plan.update_every_s:
                 self._update()
-                self._gather()
-                self._is_stale.set()
-                next_update = time.monotonic() + (self.plan.update_every_s or float("inf"))
-            self.stop.wait(min(1.0, max(0.0, next_update - time.monotonic())))
+            self.giver.changed.set()  # what could not be had is tried again, also where the update learned nothing
+            due = min(ends, time.monotonic() + (self.plan.update_every_s or float("inf")))
+            while time.monotonic() < due and not self.stop.wait(min(1.0, max(0.0, due - time.monotonic()))):
+                pass  # a wait without an end would keep signals from the main thread
+            if time.monotonic() >= ends:
+                return
 
     def _update(self) -> None:
         """One round, as a timer would do it; what goes wrong is told, and tried again after a while."""
-        if not self.plan.update_every_s:
-            return
         try:
             with open_node(self.path, self.world) as node:
                 done = run_once(node)
@@ -161,167 +142,74 @@ class Seeder:
         except EdgekitError as error:
             self.world.tell(f"the update failed: {error}")
 
-    def _gather(self) -> None:
+    # The other threads
+
+    def _run(self, work: Callable[[], None]) -> None:
         try:
-            node = look_at(self.path, self.world)
-            with opened(node.settings.channels) as mirrors, opened_sources(node) as sources:
-                Gathering(node, self._share, mirrors, sources, self.plan.keep_bytes).run()
-                if node.settings.transparency is not None:
-                    from edgekit.node.log_copy import copy_log
+            work()
+        except _EndingError:
+            pass
+        except Exception as error:  # a bug: seeding ends, and `run` raises it where somebody sees it
+            if not self.stop.is_set():
+                self._failure = error
+            self.stop.set()
 
-                    copy_log(node, self._share, mirrors)
-        except EdgekitError as error:
-            self.world.tell(f"nothing more is kept for others: {error}")
-
-    # The keeper's thread: what is given out
-
-    def _keep(self) -> None:
+    def _give(self) -> None:
         while not self.stop.is_set():
             try:
-                self.look()
+                self.giver.look(stop=self.stop)
             except EdgekitError as error:
-                self._tell_once(f"what is given out is as it was: {error}")
-                self._retry_at = time.monotonic() + REST_S
-            except Exception as error:  # a bug: seeding ends, and `run` raises it where somebody sees it
-                self._failure = error
-                self.stop.set()
+                self.giver.tell_once(f"what is given out is as it was: {error}")
             self.stop.wait(LOOK_S)
 
-    def look(self) -> None:
-        """Stop giving out what was touched; and where anything has changed, find out anew what can be given out.
+    def _gather(self) -> None:
+        while not self.stop.is_set():
+            if self.giver.changed.wait(LOOK_S):  # a timer may have updated the node too
+                self.giver.changed.clear()
+                self.gather()
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        """Close the outlets, and leave no name on a slot's files, which would hold their space when the slot goes."""
+        deadline = time.monotonic() + ENDING_S
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        self.given_out = tuple(outlet.status() for outlet in self.outlets)
+        for outlet in self.outlets:
+            outlet.close()
+        with suppress(StorageError):
+            self.share.remove_strays(())
+
+
+class _EndingError(Exception):
+    """Seeding ends: unwinds a transfer."""
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """A Progress that is interrupted when seeding ends."""
+
+    progress: Progress
+    stop: threading.Event
+
+    @contextmanager
+    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+        """See Progress."""
+        with self.progress.stage(name, total) as stage:
+            yield _EndingStage(stage, self.stop)
+
+
+@dataclass(frozen=True)
+class _EndingStage:
+    stage: Stage
+    stop: threading.Event
+
+    def advance(self, n: int = 1) -> None:
+        """See Stage.
 
         Raises:
-            StorageError: The system refuses to write to `share/`.
-            EdgekitError: The node's settings cannot be read.
+            _EndingError: Seeding ends.
         """
-        now, given = time.monotonic(), self.given
-        broken = {sha256 for outlet in self.outlets for sha256 in outlet.faults()} & given.keys()
-        self._resting |= {sha256: now + REST_S for sha256 in broken}
-        touched = broken | {sha256 for sha256, each in given.items() if Stamp.of(each.path) != each.stamp}
-        for sha256 in touched:
-            self._withdraw(given[sha256])
-        is_due = now - self._checked_at >= self.plan.recheck_every_s or not self._checked_at
-        mark = self._look_around()
-        if touched or is_due or now >= self._retry_at or mark != self._mark or self._is_stale.is_set():
-            self._is_stale.clear()
-            self._mark, self._retry_at = mark, min(self._resting.values(), default=float("inf"))
-            if touched or is_due:
-                self._sound.clear()
-                self._checked_at = now
-            self._renew()
-
-    def _look_around(self) -> object:
-        """What tells that something has changed, without reading any of it."""
-        folder = self._folder
-        files = [folder.settings, folder.state, *(folder.slots / name / RECORD for name in NAMES)]
-        folders = [folder.trust / name for name in ("metadata", "proofs", "cosigned", "index")]
-        found: list[object] = [Stamp.of(path) for path in files]
-        for path in folders:
-            with suppress(OSError):
-                found += sorted((item.name, Stamp.of(item)) for item in path.iterdir() if not item.name.startswith("."))
-        return found
-
-    def _renew(self) -> None:
-        """Give out what can be, and nothing else."""
-        node = look_at(self.path, self.world)
-        wanted: dict[str, Given] = {}
-        for sha256, kept in self._share.kept.items():
-            if given := self._checked(kept.blob, self._share.place(sha256)):
-                wanted[sha256] = given
-            else:
-                self._share.drop(sha256)
-        wanted |= self._slot_files(node)
-        now = time.monotonic()
-        self._resting = {sha256: until for sha256, until in self._resting.items() if until > now}
-        for sha256, given in self.given.items():
-            if wanted.get(sha256) != given:
-                self._withdraw(given)
-        for sha256, given in wanted.items():
-            if self.stop.is_set():
-                return
-            if sha256 not in self._resting:
-                self._offer(given)
-        self._share.remove_strays(wanted)
-        try:
-            files = relayed_files(node, self._share)
-        except TrustError:
-            return  # an update is under way, or there was none yet; what was handed on before is still right
-        for outlet in self.outlets:
-            outlet.name(files)
-
-    def _slot_files(self, node: Node) -> dict[str, Given]:
-        """The files of the slots that may run and are whole."""
-        found: dict[str, Given] = {}
-        for slot in read_slots(node.folder):
-            fault = node.objection(slot)
-            try:
-                blobs = {} if fault else _blobs_of(slot)
-                stamps = {path: Stamp.of(path) for path in blobs}
-                key = (slot.record, frozenset(stamps.items()))
-                if not fault and self._sound.get(slot.folder.name) != key:
-                    fault = integrity(slot)
-                if fault:
-                    self._sound.pop(slot.folder.name, None)
-                    self._tell_once(f"slot {slot.folder.name} is not given out: {fault}")
-                    continue
-                self._sound[slot.folder.name] = key
-                for path, blob in blobs.items():
-                    if blob.sha256 in found or blob.sha256 in self._share.kept:
-                        continue  # a copy of its own is the better one: it does not rot with the slot
-                    place, stamp = self._share.link(path, blob.sha256), stamps[path]
-                    if stamp is not None and Stamp.of(place) == stamp:  # else it was replaced since it was hashed
-                        found[blob.sha256] = Given(blob, place, stamp)
-            except (TrustError, StorageError, OSError) as error:
-                self._tell_once(f"slot {slot.folder.name} is not given out: {error}")
-        return found
-
-    def _checked(self, blob: Blob, path: Path) -> Given | None:
-        """A kept file, hashed unless that was done since it was written to last."""
-        stamp = Stamp.of(path)
-        if stamp is None or (self._sound.get(blob.sha256) != stamp and not holds(path, blob)):
-            return None
-        self._sound[blob.sha256] = stamp
-        return Given(blob, path, stamp)
-
-    def _offer(self, given: Given) -> None:
-        """Give a file out by every outlet that does not do so yet."""
-        sha256 = given.blob.sha256
-        with self._lock:
-            self._given[sha256] = given
-        for number, outlet in enumerate(self.outlets):
-            if (number, sha256) in self._offered:
-                continue
-            try:
-                outlet.offer(given.blob, given.path)
-                self._offered.add((number, sha256))
-            except EdgekitError as error:
-                self._tell_once(f"{sha256[:12]} is not given out yet: {error}")
-                self._retry_at = min(self._retry_at, time.monotonic() + REST_S)
-
-    def _withdraw(self, given: Given) -> None:
-        for number, outlet in enumerate(self.outlets):
-            outlet.withdraw(given.blob)
-            self._offered.discard((number, given.blob.sha256))
-        with self._lock:
-            self._given.pop(given.blob.sha256, None)
-
-    def _tell_once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self.world.tell(line)
-
-
-def _blobs_of(slot: Slot) -> dict[Path, Blob]:
-    """File of a slot -> what it should be; its signature too, which the bundle keeps as a blob.
-
-    Raises:
-        TrustError: Its manifest is not the one that was installed.
-        OSError: A file cannot be read.
-    """
-    manifest, record = slot.manifest(), slot.record
-    found = {slot.files / path: manifest.file(path).blob for path in record.deployed.files if path != FILE_NAME}
-    own = slot.folder / FILES / FILE_NAME
-    found[own] = Blob(record.deployed.manifest, record.sizes[FILE_NAME])
-    signature = slot.folder / SIGNATURE_FILE
-    found[signature] = Blob(digest.of_file(signature), signature.stat().st_size)
-    return found
+        if self.stop.is_set():
+            raise _EndingError
+        self.stage.advance(n)

@@ -20,8 +20,9 @@ from edgekit import digest
 from edgekit.bundle.manifest_rules import SIGNATURE_FILE
 from edgekit.node.disk import Disk, adopt, clear, make_folders, save
 from edgekit.node.folder import NodeFolder
+from edgekit.node.keeping import let_go
 from edgekit.node.patching import OUT_SUFFIX, Offer, Patcher
-from edgekit.node.slots import FILES, RECORD, Slot, spare_name
+from edgekit.node.slots import FILES, RECORD, Slot, place, spare_name
 from edgekit.node.world import World
 from edgekit.transport.fetch import Sources
 from edgekit.transport.part_file import missing_bytes
@@ -96,6 +97,7 @@ class Staging:
         spare = self._folder.slots / spare_name(self._folder)
         if missing > free_bytes and spare.is_dir():
             self._tell(f"slot {spare.name} is given up: {size(missing)} are needed, {size(free_bytes)} are free")
+            let_go(self._disk, self._folder, spare)
             clear(self._disk, spare)
 
     def fill(self, wanted: Wanted, slots: Sequence[Slot], sources: Sources, offer: Offer | None = None) -> None:
@@ -128,6 +130,16 @@ class Staging:
         save(self._disk, self.path / FILES / FILE_NAME, wanted.manifest)
         save(self._disk, self.path / SIGNATURE_FILE, wanted.signature)
         clear(self._disk, self.path / PARTS)
+
+    def place(self) -> Slot:
+        """Move it into the spare slot, in place of what is there.
+
+        Raises:
+            StorageError: The system refuses; the slot that runs was not touched.
+            TrustError: It holds nothing.
+        """
+        let_go(self._disk, self._folder, self._folder.slots / spare_name(self._folder))
+        return place(self._disk, self._folder)
 
     def discard(self) -> None:
         """Remove it.

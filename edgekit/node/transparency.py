@@ -40,16 +40,16 @@ from edgekit.node.slots import read_slots
 from edgekit.oci.media_types import IMAGE_INDEX
 from edgekit.oci.reading import read_index
 from edgekit.transparency.checkpoint import open_checkpoint
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.log_reader import CHECKPOINT, LogReader
 from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.note import LARGEST_NOTE_BYTES, SignedNote, VerifierKey, read_note
 from edgekit.transparency.policy import LARGEST_POLICY_BYTES, NONE, Policy, read_policy
 from edgekit.transparency.proof import LARGEST_PROOF_BYTES, Proven, check_proof
-from edgekit.transparency.splitview import SignedHead, compare
+from edgekit.transparency.splitview import SignedHead, compare, read_evidence
 from edgekit.transport.opening import opened
 from edgekit.transport.reading import read_all
 from edgekit.transport.transport import Transport
+from edgekit.types.release_leaf import ReleaseLeaf
 
 LOG = "log/"
 """Where a log lies that lies in a channel."""
@@ -143,12 +143,11 @@ class LogWatch:
             URL of a copy of the log -> what was wrong with it. A log that is silent keeps no release from running.
 
         Raises:
-            SplitViewError: The log signed two histories; the evidence is kept in `trust/log`.
+            SplitViewError: The log signed two histories, now or earlier; the evidence is kept in `trust/log`.
             RollbackError: Every copy that answers has an older head than the one remembered.
             MalformedError: What is remembered was damaged.
         """
-        for known in self._policy.logs:
-            self._memory.newest(known.key)
+        self._check_past()
         faults: dict[str, str] = {}
         stale: RollbackError | None = None
         is_current = False
@@ -166,6 +165,24 @@ class LogWatch:
         if stale and not is_current:
             raise stale
         return faults
+
+    def _check_past(self) -> None:
+        """That nothing is held against a log: one that forked once is believed no more, whatever it shows later.
+
+        Raises:
+            SplitViewError: There is evidence that it did.
+            MalformedError: What is remembered was damaged.
+        """
+        known = [log.key for log in self._policy.logs]
+        for path in self._memory.evidence():
+            try:
+                evidence = read_evidence(path.read_bytes())
+            except (OSError, TrustError):
+                continue  # it shows nothing any more
+            if evidence.log in known:
+                raise evidence.error(kept=str(path))
+        for log in known:
+            self._memory.newest(log)
 
     def prove(self, followed: Followed) -> Proven:
         """That the log shows what the channel calls current, as the policy demands; the proof is kept.

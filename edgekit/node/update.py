@@ -24,7 +24,7 @@ from edgekit.node.patching import Offer, offered_deltas
 from edgekit.node.quarantine import forget, prune
 from edgekit.node.record import save_record
 from edgekit.node.rollback import nothing_runs, settle
-from edgekit.node.slots import RECORD, Slot, SlotRecord, current_slot, place, read_slot, read_slots, spare_name, switch
+from edgekit.node.slots import RECORD, Slot, SlotRecord, current_slot, read_slot, read_slots, spare_name, switch
 from edgekit.node.sourcing import opened_sources
 from edgekit.node.staging import Staging, Wanted, folder_bytes
 from edgekit.transport.fetch import Sources
@@ -237,7 +237,7 @@ class Installation:
         if slot is None:
             staged = self._staged(wanted, tested)
             save_record(disk, staged.folder / RECORD, staged.record)
-            slot = place(disk, node.folder)
+            slot = self._staging.place()
         switch(disk, node.folder, slot)
         node.attest(slot, tested=tested)
         prune(disk, node.folder, keep=_releases(node), below=wanted.deployed.version)

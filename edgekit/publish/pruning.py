@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from edgekit.addressing.torrent import torrent_file
 from edgekit.channel.mirror import LIMITS
-from edgekit.channel.names import DELTAS, ROLE, metadata_file, proof_file, target_file, torrent_file
+from edgekit.channel.names import DELTAS, ROLE, metadata_file, proof_file, target_file
 from edgekit.channel.tuf_objects import Snapshot, Targets
 from edgekit.delta.index import LARGEST_INDEX_BYTES, read_index
 from edgekit.errors import InputError, MalformedError, StorageError, TransportError

@@ -9,7 +9,6 @@ from pathlib import Path
 from edgekit.bundle.release import Release
 from edgekit.channel.names import proof_file
 from edgekit.seal.keys import PrivateKey
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.submission import submit
 from edgekit.transparency.tile_log import TileLog
@@ -63,14 +62,6 @@ class Logged:
         return f"{how} in {self.origin} as entry {self.index} of {self.size}{seen}{faults}"
 
 
-def leaf_of(release: Release) -> ReleaseLeaf:
-    """What is logged of a release."""
-    manifest = release.manifest
-    return ReleaseLeaf(
-        manifest.name, manifest.version, manifest.semver, release.index_digest, release.image_index.sha256
-    )
-
-
 def log_release(place: Transport, release: Release, settings: LogSettings) -> Logged:
     """Log a release that was verified, and put the proof into the channel.
 
@@ -89,7 +80,7 @@ def log_release(place: Transport, release: Release, settings: LogSettings) -> Lo
         TransportError: The channel cannot be written.
     """
     log = TileLog.open(settings.folder)
-    entry = leaf_of(release).to_bytes()
+    entry = release.leaf.to_bytes()
     done = submit(log, entry, settings.key, policy=settings.policy, witnesses=settings.witnesses)
     name = proof_file(release.index_digest)
     place.write(name, [done.proof], size_bytes=len(done.proof))

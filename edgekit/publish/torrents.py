@@ -7,9 +7,8 @@ tracker and no server (`edgekit share` makes torrents that do).
 from __future__ import annotations
 
 from edgekit.addressing.addressing import address_stream
-from edgekit.addressing.torrent import LARGEST_TORRENT_BYTES, read_torrent, write_torrent
+from edgekit.addressing.torrent import LARGEST_TORRENT_BYTES, read_torrent, torrent_file, write_torrent
 from edgekit.bundle.blobs import Blobs
-from edgekit.channel.names import torrent_file
 from edgekit.errors import DigestError, TransportError, TrustError
 from edgekit.transport.reading import read_all
 from edgekit.transport.transport import Transport

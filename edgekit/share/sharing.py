@@ -20,17 +20,17 @@ from urllib.parse import quote, urlsplit
 from edgekit.addressing.addressing import Addressing, address_stream
 from edgekit.addressing.car import write_car
 from edgekit.addressing.cid import Cid
-from edgekit.addressing.torrent import Torrent, write_torrent
+from edgekit.addressing.torrent import Torrent, torrent_file, write_torrent
 from edgekit.bundle.addressed import AddressedBundle, address_bundle
 from edgekit.bundle.opening import OpenBundle, open_bundle
 from edgekit.bundle.verify import check_structure
-from edgekit.channel.names import torrent_file
 from edgekit.errors import DigestError, InputError, StorageError
 from edgekit.types.manifest import BundleFile, Manifest, Role
 from edgekit.types.progress import Progress, Silent
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,150}")
 _URL_LENGTH = 1000
+WEB_SEED = "web seed"
 T = TypeVar("T")
 
 
@@ -99,13 +99,15 @@ def share_bundle(
         progress: Who watches.
 
     Raises:
-        InputError: There is no such bundle, its name cannot be a torrent's, or a URL is none.
+        InputError: There is no such bundle, its name cannot be a torrent's, a URL is none, or `out_dir` lies in it.
         MalformedError: It breaks its format.
         DigestError: Bytes are not those that were named, or have other addresses.
         StorageError: `out_dir` cannot be written to.
     """
     _check_urls(trackers, ("http", "https", "udp"), "tracker")
-    _check_urls([webseed] if webseed else [], ("http", "https"), "web seed")
+    _check_urls([webseed] if webseed else [], ("http", "https"), WEB_SEED)
+    if Path(os.path.realpath(out_dir)).is_relative_to(os.path.realpath(path)):
+        raise InputError(f"{out_dir} lies in the bundle, which holds nothing else", hint="choose another --out")
     name, watcher, seed = _name_of(path), progress or Silent(), (webseed or "").rstrip("/")
 
     def put(torrent: Torrent, file: str, *, into: str, place: str) -> SharedFile:
@@ -200,10 +202,12 @@ def _check_urls(urls: Sequence[str], schemes: tuple[str, ...], what: str) -> Non
         except ValueError:
             parts, port_is_right = urlsplit(""), False
         plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= _URL_LENGTH
-        if not (plain and port_is_right and parts.scheme in schemes and parts.hostname) or parts.username:
+        extra = "@" in parts.netloc or (what == WEB_SEED and ("?" in url or "#" in url))
+        if not (plain and port_is_right and parts.scheme in schemes and parts.hostname) or extra:
             known = ", ".join(f"{scheme}://" for scheme in schemes)
             raise InputError(
-                f"{url[:200]!r} is no URL of a {what}", hint=f"it begins with {known}, and has no password"
+                f"{re.sub('//[^/]*@', '//...@', url)[:200]!r} is no URL of a {what}",
+                hint=f"it begins with {known}, and has no password; names are put behind that of a web seed",
             )
 
 

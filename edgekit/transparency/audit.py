@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edgekit.errors import MalformedError, ProofError, TransportError, TrustError, WitnessError
+from edgekit.errors import MalformedError, ProofError, SignatureError, TransportError, TrustError, WitnessError
 from edgekit.transparency.checkpoint import Checkpoint
-from edgekit.transparency.leaf import ReleaseLeaf, read_leaf
 from edgekit.transparency.log_reader import LogReader
 from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.merkle import joined, leaf_hash, node_hash
 from edgekit.transparency.note import VerifierKey, read_note
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.shown import Shown, look, nobody, told
-from edgekit.transparency.splitview import SignedHead
 from edgekit.types.progress import Progress, Silent
+from edgekit.types.release_leaf import ReleaseLeaf, read_leaf
 
 MOST_FINDINGS = 100
 _STEP = 256
@@ -103,16 +102,19 @@ def audit(
         SplitViewError: The log signed two histories; evidence is kept in `memory`.
         RollbackError: All mirrors are behind what was seen before.
         ProofError: No mirror has files that hash to the newest head.
+        SignatureError: The policy does not know the log.
         TrustError: No mirror has a head that the log signed; or of the kinds above, the one that `errors` names.
         SourcesError: No mirror can be read.
     """
+    if policy:
+        policy.require(log)
     shown = look(readers, log, memory)
     newest = shown.newest
     known = memory.newest(log) if memory else None
     if memory:
         memory.advance(newest.note, log, *shown.ordered)
     findings: list[str] = []
-    witnesses = _witnesses(newest, policy, findings)
+    witnesses = _witnesses(shown, policy, findings)
     history, source = _read_whole(shown, progress or Silent())
     return Audit(
         newest.checkpoint.origin,
@@ -194,15 +196,23 @@ class _Tree:
         return joined([part for _, part in self._parts])
 
 
-def _witnesses(newest: SignedHead, policy: Policy | None, findings: list[str]) -> Mapping[str, int]:
-    """Who cosigned the newest head; too few are a finding."""
+def _witnesses(shown: Shown, policy: Policy | None, findings: list[str]) -> Mapping[str, int]:
+    """Who cosigned the newest head, as any of its mirrors has it; that none has enough is a finding."""
     if policy is None:
         return {}
-    try:
-        return policy.check(read_note(newest.note)).witnesses
-    except WitnessError as error:
-        findings.append(str(error))
-        return {}
+    fault: TrustError | None = None
+    for reader in shown.ordered:
+        if shown.heads[reader].checkpoint.size < shown.newest.checkpoint.size:
+            break
+        try:
+            return policy.check(read_note(shown.heads[reader].note)).witnesses
+        except WitnessError as error:
+            fault = fault or error
+        except SignatureError as error:  # a line that anybody can put below the log's own
+            fault = fault or error
+            shown.faults[reader] = error
+    findings.append(str(fault))
+    return {}
 
 
 def _read_whole(shown: Shown, progress: Progress) -> tuple[_History, LogReader]:

@@ -1,7 +1,7 @@
 """CheckpointMemory: the newest head of each log that somebody has verified, so that nobody can show them another past.
 
     <sha256 of the log's name>.checkpoint    the signed note, as it came
-    evidence/<...>.json                      two heads that cannot both be true (`splitview`)
+    evidence/<log>-<...>.json                two heads that cannot both be true (`splitview`)
     lock                                     held while a checkpoint is replaced
 
 A node keeps one in its trust folder, a witness and an auditor in a folder of their own. A file is replaced whole and
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,13 @@ from pathlib import Path
 from edgekit import digest
 from edgekit.errors import MalformedError, ProofError, RollbackError, SignatureError, StorageError, TransportError
 from edgekit.transparency.checkpoint import Checkpoint
+from edgekit.transparency.log_files import make_folder
 from edgekit.transparency.note import LARGEST_NOTE_BYTES, VerifierKey
 from edgekit.transparency.splitview import Evidence, History, SignedHead, compare, open_head, write_evidence
 
 SUFFIX = ".checkpoint"
 MOST_EVIDENCE = 64
-"""Files; a log that forked goes on signing, and must not fill the disk by it."""
+"""Files for each log; one that forked goes on signing, and must not fill the disk by it, nor the place of others."""
 _TRIES = 100
 
 
@@ -56,8 +58,8 @@ class CheckpointMemory:
         except (MalformedError, SignatureError) as error:
             raise MalformedError(
                 f"{path}, which holds the newest head of {log.name}, cannot be used: {error}",
-                hint="put a copy of it back; whoever deletes it forgets what that log had signed, and can be shown "
-                "another history",
+                hint="put a copy of it back, or the log's key that signed it; whoever deletes it forgets what that log "
+                "had signed, and can be shown another history",
             ) from error
 
     def advance(self, note: bytes, log: VerifierKey, *histories: History) -> Checkpoint:
@@ -101,7 +103,8 @@ class CheckpointMemory:
             StorageError: The folder cannot be used.
         """
         try:
-            _replace(self._path(log), note)
+            path = self._path(log)
+            _replace(path, note, f".{path.name}.new")  # what a kill leaves behind is written over next
         except OSError as error:
             raise _storage_error(self.folder, error) from error
 
@@ -113,7 +116,7 @@ class CheckpointMemory:
             StorageError: The folder cannot be used.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _storage_error(self.folder, error) from error
@@ -127,19 +130,20 @@ class CheckpointMemory:
         """Write evidence of a fork into a file; the same evidence goes to the same file.
 
         Returns:
-            Its path; "" where there are 64 already.
+            Its path; "" where there are 64 of that log already.
 
         Raises:
             StorageError: The folder cannot be used.
         """
         data = write_evidence(evidence)
-        path = self.folder / "evidence" / f"{digest.of_bytes(data)[:16]}.json"
+        log = digest.of_bytes(evidence.log.name.encode())[:16]
+        path = self.folder / "evidence" / f"{log}-{digest.of_bytes(data)[:16]}.json"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             if not path.exists():
-                if len(os.listdir(path.parent)) >= MOST_EVIDENCE:
+                if len(list(path.parent.glob(f"{log}-*.json"))) >= MOST_EVIDENCE:
                     return ""
-                _replace(path, data)
+                _replace(path, data, f".{secrets.token_hex(8)}.new")  # nobody is kept from writing the same meanwhile
         except OSError as error:
             raise _storage_error(self.folder, error) from error
         return str(path)
@@ -174,18 +178,18 @@ def _stale(known: SignedHead, head: SignedHead, doubt: str) -> RollbackError:
     )
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file whole and flushed, the entry of its folder too; what a kill leaves behind is written over next."""
-    unfinished = target.with_name(f".{target.name}.new")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+def _replace(target: Path, data: bytes, unfinished: str) -> None:
+    """Write a file whole and flushed, the entry of its folder too; until then it is called otherwise."""
+    passing = target.with_name(unfinished)
+    handle = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(unfinished, target)
+        os.replace(passing, target)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        passing.unlink(missing_ok=True)
         raise
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

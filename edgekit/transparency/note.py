@@ -25,6 +25,8 @@ KINDS = (ED25519, COSIGNATURE)
 """Types of signatures that are verified."""
 
 LARGEST_NOTE_BYTES = 256 * 1024
+LARGEST_TEXT_BYTES = 128 * 1024
+"""Of a note: what is signed."""
 MOST_SIGNATURES = 100
 LONGEST_NAME = 256
 """Characters of a key's name, and so of a log's."""
@@ -73,7 +75,7 @@ class VerifierKey:
         """
         found = _VKEY.fullmatch(text) if len(text) <= LONGEST_NAME + 80 else None
         hint = "it looks like example.org/log+1a2b3c4d+AQ..."
-        if not found:
+        if not found or not _is_key_name(found[1]):
             raise KeyFileError(f"{text[:80]!r} is no key of a log or a witness (vkey)", hint=hint)
         try:
             data = read_base64(found[3], where="the key in a vkey")
@@ -156,7 +158,7 @@ def read_note(data: bytes) -> SignedNote:
     """Read a signed note; no signature is verified.
 
     Raises:
-        MalformedError: It is none, or larger than 256 KiB, or has more than 100 signatures.
+        MalformedError: It is none, or larger than 256 KiB, its text than 128 KiB, or has more than 100 signatures.
 
     Law: write_note(read_note(data)) == data, and read_note(write_note(note)) == note.
     """
@@ -174,6 +176,8 @@ def read_note(data: bytes) -> SignedNote:
         raise MalformedError("a signed note needs an empty line, and below it a line for each signature")
     if len(lines) > MOST_SIGNATURES:
         raise MalformedError(f"a signed note with {len(lines)} signatures; at most {MOST_SIGNATURES} are read")
+    if len(text.encode()) >= LARGEST_TEXT_BYTES:
+        raise MalformedError(f"a signed note whose text has more than {LARGEST_TEXT_BYTES} bytes")
     return SignedNote(text + "\n", tuple(map(read_signature_line, lines)))
 
 
@@ -181,12 +185,15 @@ def write_note(note: SignedNote) -> bytes:
     """The bytes of a note.
 
     Raises:
-        InputError: The text is none that can be signed, or there is no signature.
+        InputError: The text is none that can be signed, there is no signature, or it is more than is read.
     """
     check_text(note.text)
-    if not note.signatures:
-        raise InputError("a signed note needs a signature")
-    return (note.text + "\n" + "".join(map(str, note.signatures))).encode()
+    if not 0 < len(note.signatures) <= MOST_SIGNATURES:
+        raise InputError(f"a signed note has 1 to {MOST_SIGNATURES} signatures, not {len(note.signatures)}")
+    data = (note.text + "\n" + "".join(map(str, note.signatures))).encode()
+    if len(data) > LARGEST_NOTE_BYTES:
+        raise InputError(f"a signed note of {len(data)} bytes; at most {LARGEST_NOTE_BYTES} are read")
+    return data
 
 
 def read_signature_line(line: str) -> NoteSignature:
@@ -264,13 +271,15 @@ def check_key_name(name: str) -> str:
 
 
 def check_text(text: str) -> str:
-    """A text that can be signed: ends with a line feed, which is its only kind of control character.
+    """A text that can be signed: ends with a line feed, which is its only kind of control character; at most 128 KiB.
 
     Raises:
         InputError: It is something else.
     """
-    if not text.endswith("\n") or _FORBIDDEN.search(text) or len(text) > LARGEST_NOTE_BYTES // 2:
+    if not text.endswith("\n") or _FORBIDDEN.search(text):
         raise InputError("a text to be signed ends with a line feed, and has no other control characters")
+    if len(text.encode()) > LARGEST_TEXT_BYTES:
+        raise InputError(f"a text to be signed has at most {LARGEST_TEXT_BYTES} bytes, not {len(text.encode())}")
     return text
 
 

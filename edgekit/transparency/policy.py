@@ -23,8 +23,8 @@ from edgekit.transparency.note import COSIGNATURE, ED25519, SignedNote, Verifier
 NONE = "none"
 """The quorum that asks for no witness."""
 LARGEST_POLICY_BYTES = 256 * 1024
-MOST_LINES = 128
-"""Logs, witnesses, and groups, of each."""
+MOST_LINES = 64
+"""Logs, witnesses, and groups, of each; so that all of them can sign one note."""
 _OTHER_OCTETS = re.compile(rb"[^\t\n\x20-\x7e\x80-\xff]")
 _DECIMAL = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -56,6 +56,11 @@ class PolicyWitness:
     key: VerifierKey
     url: str = ""
 
+    @property
+    def shown(self) -> str:
+        """Its name for people: octets that are no UTF-8 as escapes."""
+        return _shown(self.name)
+
 
 @dataclass(frozen=True)
 class PolicyGroup:
@@ -79,7 +84,8 @@ class Accepted:
     Attributes:
         checkpoint: What it says.
         log: Whose it is.
-        witnesses: Name in the policy -> when it cosigned, seconds since 1970. Also those that the quorum did not need.
+        witnesses: Name in the policy, as it is shown -> when it cosigned, seconds since 1970. Also those that the
+            quorum did not need.
     """
 
     checkpoint: Checkpoint
@@ -119,15 +125,22 @@ class Policy:
         if not self._is_met(times):
             missing = [witness.name for witness in self.witnesses if witness.name not in times]
             raise WitnessError(
-                f"{checkpoint}: the witnesses that cosigned it are too few for the quorum {self.quorum!r}: "
+                f"{checkpoint}: the witnesses that cosigned it are too few for the quorum '{_shown(self.quorum)}': "
                 f"{_listed(times)} did, {_listed(missing)} did not",
                 hint="wait until more witnesses have seen it, or ask the log's owner to ask them",
             )
-        return Accepted(checkpoint, log.key, times)
+        return Accepted(checkpoint, log.key, {_shown(name): time for name, time in times.items()})
 
-    def keys_of(self, origin: str) -> tuple[VerifierKey, ...]:
-        """Keys of a log; none where the policy does not know it."""
-        return tuple(log.key for log in self.logs if log.key.name == origin)
+    def require(self, log: VerifierKey) -> None:
+        """Do nothing where a log is one of this policy.
+
+        Raises:
+            SignatureError: It is not: no proof of it would satisfy the policy.
+        """
+        if all(each.key != log for each in self.logs):
+            raise SignatureError(
+                f"the policy does not know the log {log.name} with this key", hint=f"its line is: log {log}"
+            )
 
     def _log(self, note: SignedNote) -> PolicyLog:
         origin = note.text.partition("\n")[0]
@@ -157,8 +170,8 @@ def read_policy(text: str | bytes) -> Policy:
         text: The file. Octets that are no UTF-8 are kept as surrogates, so that names stay what they are.
 
     Raises:
-        InputError: A line breaks the format, a name comes twice or is not defined before, there is not one quorum, or
-            a key is of a type that edgekit cannot verify; says which line.
+        InputError: A line breaks the format or is cut off, a name or a key comes twice, a name is not defined before,
+            there is not one quorum, or a key is of a type that edgekit cannot verify; says which line.
     """
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     if len(data) > LARGEST_POLICY_BYTES:
@@ -167,6 +180,11 @@ def read_policy(text: str | bytes) -> Policy:
         raise InputError(
             f"the policy holds the octet {found[0].hex()} at byte {found.start()}",
             hint="line feeds and tabs are the only control characters in it; lines do not end with CR",
+        )
+    if data and not data.endswith(b"\n"):
+        raise InputError(
+            "the last line of the policy does not end with a line feed: the end of the file may be missing",
+            hint="look whether it is whole, and end its last line",
         )
     reading = _Reading()
     for number, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), start=1):
@@ -190,6 +208,8 @@ class _Reading:
         self._quorum = ""
         self._free: dict[str, bool] = {}
         """Names that were defined -> whether they are still no member of a group."""
+        self._ids: set[tuple[str, bytes]] = set()
+        """Name and id of every key: what a signature line names it by."""
 
     def take(self, words: list[str]) -> None:
         """One line."""
@@ -217,12 +237,14 @@ class _Reading:
     def _add_log(self, log: PolicyLog) -> None:
         if any(log.key.public == other.key.public for other in self._logs):
             raise InputError(f"the key of the log {log.key.name!r} comes twice")
+        self._take_id(log.key)
         self._logs.append(log)
         _check_count(self._logs, "logs")
 
     def _add_witness(self, witness: PolicyWitness) -> None:
         if any(witness.key.public == other.key.public for other in self._witnesses):
             raise InputError(f"the key of the witness '{_shown(witness.name)}' comes twice")
+        self._take_id(witness.key)
         self._define(witness.name)
         self._witnesses.append(witness)
         _check_count(self._witnesses, "witnesses")
@@ -251,6 +273,15 @@ class _Reading:
             raise InputError(f"'{_shown(name)}' is no witness or group of a line before")
         self._quorum = name
 
+    def _take_id(self, key: VerifierKey) -> None:
+        """Ids are short, and whoever makes keys can make one to fit: each would then spoil the other's signatures."""
+        if (key.name, key.key_id) in self._ids:
+            raise InputError(
+                f"two keys have the name {key.name!r} and the id {key.key_id.hex()}: nobody can tell their signatures",
+                hint="ask the second one's owner for another key; somebody may have made it to fit",
+            )
+        self._ids.add((key.name, key.key_id))
+
     def _is_defined(self, name: str) -> bool:
         return name in self._free
 
@@ -265,7 +296,7 @@ def _key(vkey: str, kind: int, role: str) -> VerifierKey:
     if key.kind != kind:
         raise InputError(
             f"the key of {key.name!r} is of type {key.kind:#04x}; a {role}'s is of type {kind:#04x}",
-            hint="a log's vkey has +AQ... after its id, a witness's +BA...",
+            hint="a log's vkey has an A after its id, a witness's a B",
         )
     return key
 

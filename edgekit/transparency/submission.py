@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.errors import InputError, RecipeError, SignatureError, WitnessError
+from edgekit.errors import InputError, RecipeError, WitnessError
 from edgekit.seal.keys import PrivateKey
 from edgekit.transparency.checkpoint import Checkpoint
 from edgekit.transparency.cosignature import check_cosignature
@@ -31,7 +31,7 @@ class Submitted:
         checkpoint: Head of the log.
         is_new: Whether it was written now; otherwise it was there.
         proof: The `.tlog-proof` file.
-        witnesses: Name in the policy -> when it cosigned the head, seconds since 1970.
+        witnesses: Name in the policy, as it is shown -> when it cosigned the head, seconds since 1970.
         faults: URL of a witness -> why there is none of it.
     """
 
@@ -65,7 +65,7 @@ def submit(
     vkey = VerifierKey(log.origin, key.public)
     places = witness_places(policy, witnesses)
     if policy is not None:
-        check_known(policy, vkey)
+        policy.require(vkey)
     log.finish(key)
     before = log.checkpoint.size
     index = log.find(leaf_hash(entry))
@@ -139,7 +139,7 @@ def adopt(log: TileLog, policy: Policy, notes: Iterable[bytes]) -> list[str]:
             if signatures:
                 check_cosignature(SignedNote(note.text, signatures), witness.key)
                 mine = mine.signed_also(signatures)
-                taken.append(witness.name)
+                taken.append(witness.shown)
     if taken:
         log.keep(write_note(mine))
     return taken
@@ -176,16 +176,3 @@ def witness_places(policy: Policy | None, urls: Sequence[str] = ()) -> list[Witn
             hint="give a policy with a line for that witness: --policy FILE",
         )
     return [WitnessPlace(url, known.get(url, unplaced)) for url in (*known, *more)]
-
-
-def check_known(policy: Policy, log: VerifierKey) -> None:
-    """Do nothing where a log is one of a policy.
-
-    Raises:
-        SignatureError: It is not: no proof of it would satisfy the policy.
-    """
-    if all(each.key != log for each in policy.logs):
-        raise SignatureError(
-            f"the policy does not know the log {log.name} with this key",
-            hint=f"its line is: log {log}",
-        )

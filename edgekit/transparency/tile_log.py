@@ -3,7 +3,8 @@
     checkpoint                 the head, signed; perhaps with cosignatures
     tile/<L>/<N>[.p/<W>]       hashes
     tile/entries/<N>[.p/<W>]   entries
-    .next                      a head that is decided and not signed yet; absent when nothing is under way
+    .next                      a head that is decided and not signed yet, a note of the log's key that says so and is
+                               no checkpoint; absent when nothing is under way
     .lock                      held while a process writes
 
 An append writes its tiles, then `.next`, and only then signs: whatever ends it, no two heads of one size are ever
@@ -15,13 +16,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgekit.errors import InputError, MalformedError, StorageError
+from edgekit.errors import InputError, MalformedError, SignatureError, StorageError
 from edgekit.seal.keys import PrivateKey
 from edgekit.transparency.checkpoint import Checkpoint, open_checkpoint, read_checkpoint, sign_checkpoint
 from edgekit.transparency.growth import Growth
-from edgekit.transparency.log_files import LogFiles
+from edgekit.transparency.log_files import LogFiles, make_folder
 from edgekit.transparency.merkle import EMPTY_ROOT, check_consistency, consistency, inclusion, root_hash
-from edgekit.transparency.note import LARGEST_NOTE_BYTES, VerifierKey, read_note, write_note
+from edgekit.transparency.note import (
+    LARGEST_NOTE_BYTES,
+    SignedNote,
+    VerifierKey,
+    check_signature,
+    read_note,
+    sign,
+    write_note,
+)
 from edgekit.transparency.tile_reader import TileReader
 from edgekit.transparency.tile_source import StoredTiles
 from edgekit.transparency.tiles import TILE_WIDTH, check_entry, tile_width
@@ -30,6 +39,8 @@ from edgekit.transport.reading import read_all
 
 CHECKPOINT = "checkpoint"
 _NEXT = ".next"
+_DECIDED = "edgekit.decided/1\n"
+"""Before the text of a head that is decided: so the key signs that it decided, and not yet what everybody believes."""
 
 
 def found_log(folder: Path, origin: str, key: PrivateKey) -> TileLog:
@@ -46,12 +57,12 @@ def found_log(folder: Path, origin: str, key: PrivateKey) -> TileLog:
     """
     note = sign_checkpoint(Checkpoint(origin, 0, EMPTY_ROOT), key)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise StorageError(f"cannot make {folder}: {error.strerror}", hint="choose another folder") from error
     files = LogFiles(folder)
     with files.locked():
-        if (folder / CHECKPOINT).exists() or (folder / "tile").exists():
+        if any((folder / name).exists() for name in (CHECKPOINT, "tile", _NEXT)):
             raise InputError(f"{folder} holds a log already", hint="append to it, or choose another folder")
         files.replace(CHECKPOINT, write_note(note))
     return TileLog.open(folder)
@@ -107,7 +118,7 @@ class TileLog:
 
         Raises:
             InputError: An entry is too long.
-            SignatureError: The log has another key.
+            SignatureError: The log has another key; or somebody else wrote what is to be finished.
             ProofError: Its own files do not hash to its checkpoint: it is damaged, and nothing was changed.
             StorageError: It cannot be written, or another process writes to it.
         """
@@ -123,7 +134,8 @@ class TileLog:
                 growth.add(entry)
             head = Checkpoint(self.origin, growth.size, growth.end())
             self._files.settle()
-            self._files.replace(_NEXT, head.text.encode())
+            text = _DECIDED + head.text
+            self._files.replace(_NEXT, write_note(SignedNote(text, (sign(text, self.origin, key),))))
             self._sign(head, key)
             for name in growth.completed:
                 self._files.remove_folder(f"{name}.p")
@@ -155,7 +167,8 @@ class TileLog:
             if found.text != mine.text:
                 raise InputError(f"this is not the log's checkpoint, {self.checkpoint}", hint="it has grown since then")
             signers = {(each.name, each.key_id) for each in found.signatures}
-            if any((each.name, each.key_id) not in signers for each in mine.signatures):
+            owned = {each for each in mine.signatures if each.name == self.origin}
+            if any((each.name, each.key_id) not in signers for each in mine.signatures) or owned - {*found.signatures}:
                 raise InputError("this checkpoint lacks a signature that the log's has")
             self._files.replace(CHECKPOINT, write_note(found))
             self._load()
@@ -236,25 +249,36 @@ class TileLog:
         self.checkpoint = read_checkpoint(read_note(self.note).text)
         self._tree = TileReader(self.checkpoint.size, self.checkpoint.root, self._stored)
 
-    def _decided(self) -> Checkpoint | None:
-        """The head in `.next`, where it is newer than the checkpoint."""
+    def _decided(self, key: VerifierKey | None = None) -> Checkpoint | None:
+        """The head in `.next`, where it is newer than the checkpoint; with a key only one that this key decided."""
+        path = self.folder / _NEXT
         try:
-            data = (self.folder / _NEXT).read_bytes()
+            with path.open("rb") as stream:
+                data = stream.read(LARGEST_NOTE_BYTES + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StorageError(f"cannot read {self.folder / _NEXT}: {error.strerror}") from error
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
         try:
-            found = read_checkpoint(data.decode())
-        except UnicodeDecodeError as error:
-            raise MalformedError(f"{self.folder / _NEXT} is damaged") from error
+            note = read_note(data)
+            found = read_checkpoint(note.text.removeprefix(_DECIDED))
+            if key and found.size > self.checkpoint.size:
+                check_signature(note, key)
+            if not note.text.startswith(_DECIDED) or found.origin != self.origin:
+                raise MalformedError("it is of another log")
+        except (MalformedError, SignatureError) as error:
+            raise type(error)(
+                f"{path} is no head that this log decided: {error}",
+                hint="somebody else wrote that file: see who may write to the folder, and remove it",
+            ) from error
         return found if found.size > self.checkpoint.size else None
 
     def _finish(self, key: PrivateKey) -> None:
         """Verify the log as it is, and sign what was decided."""
-        open_checkpoint(self.note, VerifierKey(self.origin, key.public))
+        vkey = VerifierKey(self.origin, key.public)
+        open_checkpoint(self.note, vkey)
         self._tree.check()
-        decided = self._decided()
+        decided = self._decided(vkey)
         if decided is None:
             return
         tree = TileReader(decided.size, decided.root, self._stored)

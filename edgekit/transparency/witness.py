@@ -17,7 +17,7 @@ from edgekit.transparency.checkpoint import read_checkpoint
 from edgekit.transparency.cosignature import cosign
 from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.merkle import check_consistency
-from edgekit.transparency.note import COSIGNATURE, NoteSignature, VerifierKey, read_note, write_note
+from edgekit.transparency.note import COSIGNATURE, NoteSignature, SignedNote, VerifierKey, read_note, write_note
 from edgekit.transparency.splitview import Evidence, History, SignedHead, forked_root, open_head
 from edgekit.transparency.witness_request import AddCheckpoint, read_request, write_size
 
@@ -140,7 +140,7 @@ class Witness:
             newest = self._memory.newest(log)
             if newest is None or newest.checkpoint.size != checkpoint.size:
                 raise ProofError(f"another process cosigned a later head of {log.name} meanwhile")
-            return write_note(signed.signed_also([self._sign(signed.text)]))
+            return _with(signed, self._sign(signed.text), log)
 
     def _judge(
         self, known: SignedHead | None, head: SignedHead, request: AddCheckpoint, log: VerifierKey
@@ -167,6 +167,14 @@ class Witness:
 
     def _sign(self, text: str) -> NoteSignature:
         return cosign(text, self.key.name, self._secret, int(self._clock()))
+
+
+def _with(note: SignedNote, signature: NoteSignature, log: VerifierKey) -> bytes:
+    """A note with one more signature; the log's alone stay where a mirror filled it up with those of nobody."""
+    try:
+        return write_note(note.signed_also([signature]))
+    except InputError:
+        return write_note(SignedNote(note.text, (*note.by(log)[:1], signature)))
 
 
 def _refusal(status: int, why: str) -> Reply:

@@ -187,7 +187,7 @@ def _ask(question: _Question, web: Web, place: WitnessPlace) -> list[tuple[NoteS
                 f"has cosigned another tree of {known} entries: this log forked, or it is another log of that name"
             )
     if status != 200:
-        said = body[:200].decode(errors="replace").strip()
+        said = "".join(each if each.isprintable() else " " for each in body[:200].decode(errors="replace")).strip()
         raise WitnessError(f"refused with status {status}" + (f": {said}" if said else ""))
     return _cosignatures(question, body, place.keys)
 

@@ -10,7 +10,8 @@ from edgekit.transparency.witness_request import LARGEST_BYTES
 from edgekit.transport.bounded_server import BoundedHandler, BoundedServer, ServerLimits
 
 PATH = "/add-checkpoint"
-LIMITS = ServerLimits(most_connections=64, request_s=15.0, most_body_bytes=LARGEST_BYTES)
+LIMITS = ServerLimits(most_connections=64, most_per_address=16, request_s=15.0, most_body_bytes=LARGEST_BYTES)
+"""A web server before it has one address, and asks for one request at a time on each of its connections."""
 
 
 def serve(

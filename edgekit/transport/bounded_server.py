@@ -8,7 +8,6 @@ is served is the business of a subclass of `BoundedHandler`.
 from __future__ import annotations
 
 import http.client
-import io
 import socket
 import socketserver
 import threading
@@ -17,10 +16,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from ipaddress import IPv6Address
 from types import TracebackType
 from typing import Any, Self
 
 from edgekit.errors import InputError
+from edgekit.transport.head_reader import HeadReader
 from edgekit.version import __version__
 
 _LOOK_S = 0.1
@@ -33,7 +34,8 @@ class ServerLimits:
 
     Attributes:
         most_connections: Open at one time; the next one is told 503 and closed.
-        most_per_address: The same for one address of the other side, so that one alone cannot take them all.
+        most_per_address: The same for one address of the other side, so that one alone cannot take them all. Of IPv6
+            the first 64 bits count: whoever has one of these addresses has all of them.
         request_s: From the moment a request could begin until its last byte is in, in seconds; the quiet time of a kept
             connection counts. An answer has as long again, unless the handler extends it.
         most_head_bytes: Of a request's first line and headers together.
@@ -64,7 +66,7 @@ class BoundedHandler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Count what is read of a head."""
         super().setup()
-        self._head = _HeadReader(self.rfile, self.server.limits.most_head_bytes)
+        self._head = HeadReader(self.rfile, self.server.limits.most_head_bytes)
         self.rfile = self._head
 
     def handle_one_request(self) -> None:
@@ -128,41 +130,6 @@ class BoundedHandler(BaseHTTPRequestHandler):
     def _refuse(self, status: int, why: str) -> None:
         self.close_connection = True  # what the content holds is not read, so that nothing after it can be
         self.answer(status, f"{why}\n".encode())
-
-
-class _HeadReader(io.BufferedIOBase):
-    """A stream whose lines, which are those of heads, may not go on for ever; contents are read through `read`."""
-
-    def __init__(self, inner: io.BufferedIOBase, most_bytes: int) -> None:
-        self._inner = inner
-        self._most_bytes = most_bytes
-        self._left = most_bytes
-
-    def begin(self) -> None:
-        """Another head follows."""
-        self._left = self._most_bytes
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """One line; see io.
-
-        Raises:
-            http.client.LineTooLong: The head is longer than it may be. The standard library answers it with 431.
-        """
-        most = self._left + 1 if size is None or size < 0 else min(size, self._left + 1)
-        line = self._inner.readline(most)
-        self._left -= len(line)
-        if self._left < 0:
-            raise http.client.LineTooLong("head of the request")
-        return line
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Content; see io."""
-        return self._inner.read(-1 if size is None else size)
-
-    def close(self) -> None:
-        """Close the stream below."""
-        self._inner.close()
-        super().close()
 
 
 class BoundedServer(socketserver.TCPServer):
@@ -248,7 +215,7 @@ class BoundedServer(socketserver.TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one more connection, or turn it away."""
-        address = str(client_address[0])
+        address = address_of(client_address)
         with self._lock:
             crowded = (
                 len(self._deadlines) >= self.limits.most_connections
@@ -266,7 +233,11 @@ class BoundedServer(socketserver.TCPServer):
         thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left: one visitor less, and its place is free again
+            self._forget(request, client_address, thread)
+            self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """What breaks in one connection is over with it."""
@@ -277,11 +248,14 @@ class BoundedServer(socketserver.TCPServer):
         except OSError:
             pass  # the other end has gone, or the watchdog hung up
         finally:
-            with self._lock:
-                self._deadlines.pop(request, None)
-                self._addresses -= Counter((str(client_address[0]),))  # drops those that come to 0
-                self._threads.discard(threading.current_thread())
+            self._forget(request, client_address, threading.current_thread())
             self.shutdown_request(request)
+
+    def _forget(self, request: Any, client_address: Any, thread: threading.Thread) -> None:
+        with self._lock:
+            self._deadlines.pop(request, None)
+            self._addresses -= Counter((address_of(client_address),))  # drops those that come to 0
+            self._threads.discard(thread)
 
     def _watch(self) -> None:
         """Hang up where the time is over; the thread of that connection ends by it."""
@@ -291,6 +265,15 @@ class BoundedServer(socketserver.TCPServer):
                 for connection, deadline in self._deadlines.items():
                     if now >= deadline:
                         _hang_up(connection)
+
+
+def address_of(client_address: Any) -> str:
+    """What is counted as one address."""
+    text = str(client_address[0])
+    if ":" not in text:
+        return text
+    address = IPv6Address(text.partition("%")[0])
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 def _hang_up(connection: socket.socket) -> None:

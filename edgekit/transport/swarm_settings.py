@@ -111,6 +111,7 @@ def session_settings(settings: SwarmSettings) -> Mapping[str, str | int | bool]:
         "piece_timeout": max(1, silence_s // 2),
         "peer_timeout": 6 * silence_s,
         "urlseed_timeout": silence_s,
+        "urlseed_pipeline_size": 1,  # many a web server loses a request that comes before it has answered the last one
         "urlseed_wait_retry": silence_s,
         "tracker_completion_timeout": answer_s,
         "tracker_receive_timeout": silence_s,

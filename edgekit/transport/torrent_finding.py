@@ -11,22 +11,15 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from edgekit.addressing.torrent import Torrent, piece_length_of, read_torrent, write_torrent
+from edgekit.addressing.torrent import Torrent, piece_length_of, read_torrent, torrent_file, write_torrent
 from edgekit.errors import EdgekitError, StalledError, TrustError
 from edgekit.transport.opening import open_transport
 from edgekit.transport.reading import read_all
 from edgekit.types.blob import Blob
 
-FOLDER = "torrents"
-"""Of a channel: `torrents/<sha256>.torrent`."""
 _BYTES_PER_PIECE = 20 + 32
 _OTHER_BYTES = 2**16
 """Of a `.torrent` apart from its pieces: trackers and web seeds, most of all."""
-
-
-def torrent_name(blob: Blob) -> str:
-    """Where a channel keeps a blob's torrent, below its URL."""
-    return f"{FOLDER}/{blob.sha256}.torrent"
 
 
 def kept_torrent(blob: Blob, path: Path) -> Torrent | None:
@@ -64,7 +57,7 @@ def channel_torrent(blob: Blob, channel: str, *, wait_s: float) -> Torrent:
 
     def read() -> None:
         try:
-            data = read_all(transport, torrent_name(blob), limit_bytes=_limit_bytes(blob))
+            data = read_all(transport, torrent_file(blob.sha256), limit_bytes=_limit_bytes(blob))
             found.append(read_torrent(data, blob=blob))
         except EdgekitError as error:
             found.append(error)

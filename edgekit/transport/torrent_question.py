@@ -2,8 +2,7 @@
 
 Peers send the info dictionary (BEP 9), which the signed infohash holds, and the piece layer (BEP 52), which the root in
 it holds. Not a byte of the file is asked for before both are whole and were looked at: nobody but the publisher says
-what is written where. And libtorrent 2.1 must know every hash by then: while it lacks some, it takes a block that a
-liar sent for the right one, and afterwards honest peers for liars, whose proofs contradict it.
+what is written where. Also, libtorrent 2.1 does better among liars where it knows every hash from the beginning.
 """
 
 from __future__ import annotations
@@ -65,7 +64,8 @@ class Question:
             TrustError: The torrent that was signed is none of this blob.
             TransferError: It cannot be asked for.
         """
-        self._handle = self._session.add(ask_params(self._addresses, self._folder), self._hear)
+        with self._changed:  # alerts come at once, and need the handle
+            self._handle = self._session.add(ask_params(self._addresses, self._folder), self._hear)
         try:
             self._wait(places, ended)
         finally:

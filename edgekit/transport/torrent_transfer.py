@@ -59,7 +59,8 @@ class Transfer:
         self._met_peers = self._healthy = False
         self._retried = time.monotonic()
         self._fault: TransferError | None = None
-        self._handle: Any = session.add(fetch_params(torrent, folder), self._hear)
+        with self._changed:  # alerts come at once, and need the handle
+            self._handle: Any = session.add(fetch_params(torrent, folder), self._hear)
 
     def introduce(self, place: TorrentPlace) -> None:
         """Tell libtorrent whom a place names."""

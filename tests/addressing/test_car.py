@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -114,6 +115,28 @@ def test_every_flipped_bit_is_noticed(at: int) -> None:
 def test_every_cut_is_noticed(size: int) -> None:
     with pytest.raises(MalformedError):
         check_car(io.BytesIO(CAR[:size]), ROOT)
+
+
+def test_many_links_to_one_large_node_cost_no_more_than_to_a_small_one() -> None:
+    """What a node leads to is added up once, and not for every link that leads to it."""
+
+    def seconds(width: int) -> float:
+        leaf = extra(b"x")
+        shared = encode_file([Link(leaf[0], 1, 1)] * width)
+        below = Link(extra(shared, DAG_PB)[0], width, len(shared) + width)
+        nodes = [encode_file([below] * (1024 - number)) for number in range(30)]
+        links = [
+            Link(extra(node, DAG_PB)[0], count * width, len(node) + count * below.total_bytes)
+            for count, node in zip(range(1024, 0, -1), nodes, strict=False)
+        ]
+        root = extra(encode_file(links), DAG_PB)
+        blocks = [root, *(extra(node, DAG_PB) for node in nodes), extra(shared, DAG_PB), leaf]
+        data = car(root[0], blocks)
+        began = time.process_time()
+        assert check_car(io.BytesIO(data), root[0]).blocks == len(blocks)
+        return time.process_time() - began
+
+    assert seconds(1024) < 3 * seconds(2)
 
 
 @given(st.binary(max_size=300))

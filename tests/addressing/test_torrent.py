@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from edgekit.addressing import bencode
 from edgekit.addressing.torrent import (
-    BLOCK_BYTES,
     LONGEST_PIECE_BYTES,
     MOST_PIECES,
+    SHORTEST_PIECE_BYTES,
     Torrent,
     make_torrent,
     piece_length_of,
@@ -40,7 +40,7 @@ BLOB = blob_of(TORRENT)
 
 
 @settings(max_examples=30)
-@given(st.binary(min_size=1, max_size=3 * BLOCK_BYTES), st.booleans())
+@given(st.binary(min_size=1, max_size=3 * SHORTEST_PIECE_BYTES), st.booleans())
 def test_it_is_read_back_as_written(data: bytes, announced: bool) -> None:
     torrent = make_torrent(data, hashlib.sha256(data).hexdigest())
     trackers = ["http://127.0.0.1:1/announce", "udp://127.0.0.1:2"] if announced else []
@@ -57,7 +57,7 @@ def test_what_stands_in_it() -> None:
     assert info[b"name"] == SHA256.encode()
     assert info[b"file tree"] == {SHA256.encode(): {b"": {b"length": len(DATA), b"pieces root": TORRENT.pieces_root}}}
     assert info[b"pieces"] == b"".join(
-        hashlib.sha1(DATA[at : at + BLOCK_BYTES]).digest() for at in range(0, len(DATA), BLOCK_BYTES)
+        hashlib.sha1(DATA[at : at + SHORTEST_PIECE_BYTES]).digest() for at in range(0, len(DATA), SHORTEST_PIECE_BYTES)
     )
     assert hashlib.sha256(bencode.encode(info)).hexdigest() == TORRENT.infohash
     assert hashlib.sha1(bencode.encode(info)).hexdigest() == TORRENT.infohash_v1
@@ -66,10 +66,10 @@ def test_what_stands_in_it() -> None:
 @pytest.mark.parametrize("size", [1, 2**14, 2**24, 2**24 + 1, 5_000_000, 2**30, 2**34, 2**40])
 def test_length_of_pieces(size: int) -> None:
     length = piece_length_of(size)
-    assert BLOCK_BYTES <= length <= LONGEST_PIECE_BYTES
+    assert SHORTEST_PIECE_BYTES <= length <= LONGEST_PIECE_BYTES
     assert length & (length - 1) == 0
     assert size <= length * MOST_PIECES or length == LONGEST_PIECE_BYTES
-    assert length == BLOCK_BYTES or size > length // 2 * MOST_PIECES
+    assert length == SHORTEST_PIECE_BYTES or size > length // 2 * MOST_PIECES
 
 
 @pytest.mark.parametrize("size", [0, -1, 2**40 + 1])
@@ -117,7 +117,7 @@ TRICKS: dict[str, Callable[[dict[bytes, Any]], object]] = {
     "another name of v1 alone": lambda info: info.update({b"name": b"../x"}),
     "a symbolic link": lambda info: info.update({b"attr": b"l", b"symlink path": [b"..", b"x"]}),
     "another length": lambda info: info.update({b"length": len(DATA) + 1}),
-    "another length of pieces": lambda info: info.update({b"piece length": 2**15}),
+    "another length of pieces": lambda info: info.update({b"piece length": 2**16}),
     "pieces of no length": lambda info: info.update({b"piece length": 0}),
     "pieces that are missing": lambda info: info.update({b"pieces": info[b"pieces"][:-20]}),
     "pieces of another length": lambda info: info.update({b"pieces": info[b"pieces"][:-1]}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.addressing import unixfs
-from edgekit.addressing.cid import DAG_PB, RAW, Cid, raw_cid
+from edgekit.addressing.cid import DAG_PB, RAW, Cid, raw_cid, varint
 from edgekit.addressing.unixfs import (
     CHUNK_BYTES,
     MOST_LINKS,
@@ -84,9 +85,9 @@ FOLDER = directory({"a": RAW_PART})[1]
         (b"", "a file with 0 links"),
         (GOOD + b"\0", "damaged"),
         (GOOD[:-1], "damaged"),
-        (GOOD + GOOD, "a file with 4 links and the sizes of 2"),
-        (GOOD + b"\x0a\x00", "the sizes of 0"),
-        (GOOD + b"\x1a\x00", "something that is none"),
+        (GOOD + GOOD, "data twice"),
+        (GOOD + b"\x0a\x00", "data twice"),
+        (GOOD + b"\x1a\x00", "something else"),
         (GOOD.replace(b"\x12\x00", b"\x12\x01a", 1).replace(b"\x12\x2a", b"\x12\x2b", 1), "damaged"),
         (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x02\x08\x02"), "the sizes of 0"),
         (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x02\x08\x05"), "the sizes of 0"),
@@ -98,11 +99,24 @@ FOLDER = directory({"a": RAW_PART})[1]
         (b"\x0a\x06\x08\x02\x12\x00\x18\x00", "a file with 0 links"),
         (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "damaged"),
         (b"\x12\xff\xff\xff\xff\x0f", "leads out"),
+        (b"\x0a\x00" * 1000, "nothing is in its data"),
     ],
 )
 def test_other_nodes_are_refused(data: bytes, what: str) -> None:
     with pytest.raises(MalformedError, match=what):
         read_node(data)
+
+
+def test_a_link_of_very_many_fields_costs_no_memory() -> None:
+    body = b"".join(varint(number << 3 | 2) + b"\0" for number in range(1, 100_000))
+    data = b"\x12" + varint(len(body)) + body
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError):
+            read_node(data)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 def test_names_and_sizes_are_bounded() -> None:

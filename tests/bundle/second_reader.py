@@ -293,7 +293,7 @@ def pieces_root(data: bytes) -> bytes:
 
 
 def infohash(data: bytes, root: bytes) -> str:
-    step = 2**14
+    step = 2**15
     while step * 1024 < len(data) and step < 2**24:
         step *= 2
     name, size = hexdigest(data).encode(), b"i%de" % len(data)

@@ -168,6 +168,10 @@ READER: list[tuple[Change, str]] = [
     (lambda value: value["files"][1].update(sha256=value["files"][0]["sha256"], addresses=None), "of another size"),
     (put("files", 4, "pieces", "length_bytes", to=3 * 2**20), "power of two"),
     (put("files", 4, "pieces", "length_bytes", to=2**21), "make 2"),
+    (
+        lambda value: value["files"][0]["addresses"].update(infohash=value["files"][1]["addresses"]["infohash"]),
+        "files.addresses.infohash has",
+    ),
     (put("files", 0, "addresses", "cid", to=raw_cid("ab" * 32)), "its digests make"),
     (put("files", 4, "addresses", "cid", to=raw_cid("ab" * 32)), "its digests make"),
     (put("files", 0, "addresses", "cid", to="b" + "a" * 58), "CIDv1 with a sha2-256"),

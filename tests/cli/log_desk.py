@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.bundle.opening import open_bundle
+from edgekit.bundle.release import read_release
 from edgekit.seal.key_files import write_key
 from edgekit.seal.keys import MemoryKey, generate
 from edgekit.transparency.memory import CheckpointMemory
@@ -48,6 +50,12 @@ class LogDesk:
             server = self._stack.enter_context(serve(made, "127.0.0.1", 0))
             self.urls[name] = f"http://127.0.0.1:{server.port}"
         return made
+
+    def bundle(self, version: int) -> tuple[str, bytes]:
+        """Path of a bundle, and the entry that it makes."""
+        path = self.desk.bundle(version)
+        with open_bundle(Path(path)) as opened:
+            return path, read_release(opened.blobs, opened.index_bytes).leaf.to_bytes()
 
     def evidence(self, name: str) -> tuple[Path, ...]:
         """What a witness kept of forks."""

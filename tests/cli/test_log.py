@@ -1,26 +1,18 @@
-"""`edgekit log`: a log's life on the command line, its witnesses, and its auditors."""
+"""`edgekit log`: a log's life on the command line, and its auditors."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from edgekit.bundle.opening import open_bundle
-from edgekit.bundle.release import read_release
-from edgekit.node.disk import Disk
-from edgekit.node.settings import NodeSettings
-from edgekit.node.setup import set_up
-from edgekit.publish.release_log import leaf_of
-from edgekit.transparency.note import VerifierKey, read_note
+from edgekit.transparency.checkpoint import Checkpoint
+from edgekit.transparency.merkle import EMPTY_ROOT
+from edgekit.transparency.note import NoteSignature, SignedNote, VerifierKey, write_note
 from edgekit.transparency.policy import read_policy
 from edgekit.transparency.proof import check_proof
 from edgekit.transparency.tile_log import TileLog
@@ -33,13 +25,6 @@ from tests.transport.hostile_server import HostileServer
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[LogDesk]:
     with ExitStack() as stack:
         yield make_log_desk(tmp_path, stack, monkeypatch, capsys)
-
-
-def bundle(town: LogDesk, version: int) -> tuple[str, bytes]:
-    """Path of a bundle, and the entry that it makes."""
-    path = town.desk.bundle(version)
-    with open_bundle(Path(path)) as opened:
-        return path, leaf_of(read_release(opened.blobs, opened.index_bytes)).to_bytes()
 
 
 def test_init_shows_the_key_and_a_policy(town: LogDesk) -> None:
@@ -73,7 +58,7 @@ def test_a_log_lies_in_a_channel_and_outlives_pruning(town: LogDesk) -> None:
 
 
 def test_append_a_bundle_and_prove_it(town: LogDesk) -> None:
-    path, entry = bundle(town, 1)
+    path, entry = town.bundle(1)
     assert "entry 0 of models.example.org/log at 1 entries" in town.desk.run(f"{APPEND} {path} --proof p.tlog-proof")
     policy = read_policy(Path("policy.txt").read_bytes())
     assert check_proof(Path("p.tlog-proof").read_bytes(), entry, policy).index == 0
@@ -131,67 +116,6 @@ def test_what_is_no_log(town: LogDesk) -> None:
     assert TileLog.open(Path("channel/log")).checkpoint.size == 0
 
 
-def test_witnesses_cosign_over_http(town: LogDesk) -> None:
-    for name in ("ada", "bob"):
-        town.witness(name)
-    town.policy()
-    path, entry = bundle(town, 1)
-    found = town.desk.data(f"{APPEND} {path} --proof p.tlog-proof")
-    assert (set(found["witnesses"]), found["faults"]) == ({"ada", "bob"}, {})
-    proven = check_proof(Path("p.tlog-proof").read_bytes(), entry, read_policy(Path("policy.txt").read_bytes()))
-    assert set(proven.witnesses) == {"ada", "bob"}
-    assert "cosigned by ada, bob" in town.desk.run(f"{APPEND} {town.desk.bundle(2)}")
-    status = town.desk.run("log status channel/log --policy policy.txt")
-    for line in ("2 entries, root ", "signed by the log", "cosigned by ada at 20", "cosigned by bob at 20"):
-        assert line in status
-
-
-def test_too_few_witnesses_and_the_way_on(town: LogDesk) -> None:
-    town.witness("ada")
-    town.witness("bob", answers=False)
-    town.urls["bob"] = "http://127.0.0.1:9"
-    town.policy()
-    told = town.desk.run(f"{APPEND} {town.desk.bundle(1)} --proof p.tlog-proof", code=6)
-    for line in ("ada did, bob did not", "http://127.0.0.1:9: cannot be reached", "do the same again"):
-        assert line in told
-    assert not Path("p.tlog-proof").exists()
-    found = town.desk.data("log status channel/log --policy policy.txt", code=6)
-    assert (found["size"], found["policy_met"], set(found["witnesses"])) == (1, False, {"ada"})
-    town.policy("any")
-    assert town.desk.data(f"{APPEND} {town.desk.bundle(1)} --proof p.tlog-proof")["new"] is False
-
-
-def test_a_witness_for_a_static_log(town: LogDesk) -> None:
-    """Nobody listens anywhere: the head is read, and the cosigned one is handed over as a file."""
-    town.witness("ada", answers=False)
-    town.policy()
-    town.desk.run(f"log append channel/log {town.desk.bundle(1)} --key log.key")
-    line = "log witness channel/log --key ada.key --name ada.example --state ada --policy policy.txt"
-    found = town.desk.data(line)
-    assert (found["origin"], found["size"], found["vkey"]) == (ORIGIN, 1, str(town.witnesses["ada"].key))
-    told = town.desk.run(f"{APPEND} --cosigned {found['cosigned']}")
-    assert "cosigned by ada" in told
-    town.desk.run("log prove channel/log 0 --out p.tlog-proof --policy policy.txt")
-    town.desk.run(f"log append channel/log {town.desk.bundle(2)} --key log.key")
-    assert "not the log's head" in town.desk.run(f"{APPEND} --cosigned {found['cosigned']}", code=2)
-    with HostileServer(Path("channel/log")) as server:
-        again = town.desk.data(line.replace("channel/log", server.url) + " --out ada.note")
-    assert (again["size"], again["cosigned"]) == (2, "ada.note")
-    assert len(read_note(Path("ada.note").read_bytes()).signatures) == 2
-
-
-def test_a_node_is_a_witness(town: LogDesk) -> None:
-    town.desk.run(CHANNEL)
-    root = Path("channel/metadata/1.root.json").read_bytes()
-    did = set_up(Path("node"), NodeSettings("vision/lite0", ("channel",)), root, None, disk=Disk())
-    vkey = VerifierKey.parse(town.desk.data("log witness --node node")["vkey"])
-    assert (vkey.name, vkey.public.did) == (did, did)
-    town.desk.run(f"{APPEND} {town.desk.bundle(1)}")
-    town.desk.run("log witness channel/log --node node --policy policy.txt --out node.note")
-    Path("policy.txt").write_text(f"log {town.log}\nwitness node {vkey}\nquorum node\n")
-    assert "cosigned by node" in town.desk.run(f"{APPEND} --cosigned node.note")
-
-
 def test_audit_lists_what_is_in_a_log(town: LogDesk) -> None:
     for version in (1, 2):
         town.desk.run(f"{APPEND} {town.desk.bundle(version)}")
@@ -221,7 +145,7 @@ def test_audit_finds_a_log_among_several_of_a_policy(town: LogDesk) -> None:
         stream.write(Path("other.txt").read_text().replace("quorum none\n", ""))
     for place, origin in (("other", "other.example/log"), ("channel/log", ORIGIN)):
         assert town.desk.data(f"log audit {place} --policy policy.txt")["origin"] == origin
-    assert "is the log 'other.example/log', and known are" in town.desk.run(
+    assert "is the log 'other.example/log' by a key that is not known; known are" in town.desk.run(
         f"log audit other --log {town.log} --log {VerifierKey('third.example/log', town.log_key.public)}", code=6
     )
 
@@ -250,68 +174,6 @@ def test_audit_shows_a_split_view_and_evidence_of_it(town: LogDesk) -> None:
     assert found["error"]["type"] == "SplitViewError"
 
 
-def start_witness(*flags: str) -> tuple[subprocess.Popen[str], str]:
-    """The witness ada in a process of its own, and where it answers."""
-    words = ["log", "witness", "--listen", "127.0.0.1:0", "--key", "ada.key", "--name", "ada.example", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *words, "--state", "ada", "--policy", "policy.txt", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    text = ""
-    while not text.endswith("}\n"):
-        line = process.stdout.readline()
-        assert line, "the witness ended"
-        text += line
-    return process, str(json.loads(text)["url"])
-
-
-def end(process: subprocess.Popen[str], number: signal.Signals) -> int:
-    """End the witness; its exit code."""
-    process.send_signal(number)
-    process.communicate(timeout=20)
-    return process.returncode
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_witness_as_a_server_ends_when_told_to(town: LogDesk, number: signal.Signals, code: int) -> None:
-    town.witness("ada", answers=False)
-    town.policy()
-    process, url = start_witness()
-    try:
-        found = town.desk.data(f"{APPEND} {town.desk.bundle(1)} --witness {url}")
-        assert list(found["witnesses"]) == ["ada"]
-    finally:
-        assert end(process, number) == code
-
-
-def test_a_witness_that_is_killed_remembers(town: LogDesk) -> None:
-    """kill -9, and the next process refuses the other history all the same."""
-    town.witness("ada", answers=False)
-    town.policy()
-    process, url = start_witness()
-    town.desk.run(f"{APPEND} {town.desk.bundle(1)} --witness {url}")
-    assert end(process, signal.SIGKILL) == -signal.SIGKILL
-    shutil.rmtree("channel/log")
-    town.desk.run(INIT)
-    process, url = start_witness("--for", "60")
-    try:
-        told = town.desk.run(f"{APPEND} {town.desk.bundle(2)} --witness {url}", code=6)
-        assert "has cosigned another tree of 1 entries" in told
-    finally:
-        end(process, signal.SIGTERM)
-
-
-def test_a_witness_ends_by_itself(town: LogDesk) -> None:
-    town.witness("ada", answers=False)
-    town.policy()
-    line = "log witness --listen 127.0.0.1:0 --for 0.2 --key ada.key --name ada.example --state s --policy policy.txt"
-    assert "answers at http://127.0.0.1:" in town.desk.run(line)
-    assert "no address to listen at" in town.desk.run(line.replace("127.0.0.1:0", "localhost:80"), code=2)
-
-
 def test_status_without_a_policy_verifies_nothing_and_says_so(town: LogDesk) -> None:
     told = town.desk.run("log status channel/log")
     assert f"signature by {ORIGIN}, not verified" in told
@@ -319,3 +181,31 @@ def test_status_without_a_policy_verifies_nothing_and_says_so(town: LogDesk) -> 
     assert (found["verified"], found["policy_met"], found["unfinished"]) == (False, None, False)
     Path("other.txt").write_text(f"log {VerifierKey(ORIGIN, town.desk.keys['spare'].public)}\nquorum none\n")
     assert "no log of the policy signed" in town.desk.run("log status channel/log --policy other.txt", code=6)
+
+
+def test_nothing_that_a_stranger_wrote_paints_on_the_screen(town: LogDesk) -> None:
+    """Of a log that is not known anything may come: its name, those of its signers, what a witness says."""
+    Path("evil").mkdir()
+    clear = "\N{CONTROL SEQUENCE INTRODUCER}2J\N{RIGHT-TO-LEFT OVERRIDE}"
+    line = NoteSignature(f"signer{clear}", bytes(4), bytes(64))
+    text = Checkpoint(f"evil{clear}", 0, EMPTY_ROOT, (f"more{clear}",)).text
+    Path("evil/checkpoint").write_bytes(write_note(SignedNote(text, (line,))))
+    told = town.desk.run("log status evil")
+    assert "signer" in told
+    town.witness("ada", answers=False)
+    with HostileServer({}, lambda exchange: exchange.answer(500, f"no\x1b[2J{clear}".encode())) as server:
+        town.urls["ada"] = server.url
+        town.policy("any")
+        refused = town.desk.run(f"{APPEND} {town.desk.bundle(1)}", code=6)
+    assert "refused with status 500: no" in refused
+    for letter in (told + refused).replace("\n", ""):
+        assert letter.isprintable(), repr(letter)
+
+
+def test_two_keys_of_one_origin(town: LogDesk) -> None:
+    """A log that gets a new key: a policy may know both, and the one that signed counts."""
+    new = VerifierKey(ORIGIN, town.desk.keys["spare"].public)
+    for first, second in ((town.log, new), (new, town.log)):
+        Path("policy.txt").write_text(f"log {first}\nlog {second}\nquorum none\n")
+        town.desk.run("log audit channel/log --policy policy.txt")
+        town.desk.run("log status channel/log --policy policy.txt")

@@ -49,7 +49,8 @@ def test_as_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("share net.edgekit", 2),
         ("share absent --out shared", 2),
         ("share net.edgekit --out shared --webseed magnet:x", 2),
-        ("share net.edgekit --out net.edgekit/index.json", 5),
+        ("share net.edgekit --out net.edgekit/torrents", 2),
+        ("share net.edgekit --out files/card.md", 5),
     ],
 )
 def test_what_is_refused(words: str, code: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import warnings
 
@@ -44,6 +45,16 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         stage.advance(2)
     terminal.note("a note")
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_others_wrote_neither_paints_nor_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    """A note may quote a server; a name in a result may have octets that are no UTF-8."""
+    terminal = Terminal()
+    terminal.note("said \x1b[2J\x9b2J\u202e\nand more")
+    terminal.result({"\udcff": "ü"})
+    out, err = capsys.readouterr()
+    assert err == "said \\x1b[2J\\x9b2J\\u202e\nand more\n"
+    assert json.loads(out) == {"\udcff": "ü"}
 
 
 def test_logging_is_left_as_it_was() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.confirm.confirmation import SYSTEMS
+from edgekit.errors import ProofError
 from edgekit.seal.key_files import write_key
 from edgekit.seal.keys import generate
 from tests.cli.channel_desk import INIT, PUBLISH, Desk, make_desk
@@ -69,6 +70,16 @@ def test_a_bundle_that_was_altered(desk: Desk) -> None:
     told = desk.run(f"verify {desk.bundle(1)} {ALL} --proof net.tlog-proof", code=6)
     assert "2 of 6 systems" in told
     assert "error: not everything is confirmed: OpenSSF model signing" in told
+
+
+def test_what_a_mirror_says_does_not_paint_on_the_screen(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ProofError("\x1b[2J\x1b[32mverified\x9b")
+
+    monkeypatch.setattr("edgekit.confirm.by_keys.check_proof", refuse)
+    told = desk.run(f"verify {desk.bundle(1)} {ALL} --proof net.tlog-proof", code=6)
+    assert "\x1b[2J" not in told
+    assert "\x9b" not in told
 
 
 @pytest.mark.parametrize(

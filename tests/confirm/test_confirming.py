@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,16 @@ from edgekit import digest
 from edgekit.addressing.addressing import addresses_of_file
 from edgekit.bundle.addressed import address_bundle
 from edgekit.bundle.opening import open_bundle
-from edgekit.bundle.release import read_image
+from edgekit.bundle.release import read_image, read_provenance
 from edgekit.bundle.verify import check_structure
 from edgekit.confirm.by_bytes import confirm_cids, confirm_torrents
-from edgekit.confirm.by_keys import confirm_signatures
+from edgekit.confirm.by_keys import confirm_log, confirm_signatures
 from edgekit.confirm.confirmation import BITTORRENT, IPFS, LOG, OCI, SIGNING, SYSTEMS, TUF
+from edgekit.confirm.current import check_current
 from edgekit.errors import MalformedError, TransportError, TrustError
 from edgekit.seal.keys import generate
 from edgekit.transparency.policy import read_policy
+from edgekit.types.strict_json import canonical
 from tests.bundle.building import build, draft, with_manifest, write_bundle
 from tests.confirm.published import ORIGIN, World, failed, make_world, rows_of
 
@@ -89,10 +93,96 @@ def test_a_bundle_that_is_not_current(world: World) -> None:
     assert "not current" in found.failed[0].how
 
 
-def test_a_bundle_that_was_never_published(world: World) -> None:
+def test_a_bundle_that_was_never_published(world: World, tmp_path: Path) -> None:
     found = world.confirm(world.lab.bundle(2))
-    assert failed(found) == {TUF, LOG}
+    assert failed(found) == {TUF, LOG, IPFS}
     assert any("--proof" in row.how for row in found.failed)
+    # The folder holds index.json, which nobody signed; the image index is named by the provenance.
+    assert [row.what for row in found.failed if row.system == IPFS] == ["vision/lite0"]
+    built = write_bundle(
+        draft(tmp_path / "files", name="vision/lite0"), tmp_path / "net", world.lab.publisher, provenance=False
+    )
+    found = world.confirm(built.path)
+    assert not any(row.verified for row in rows_of(found, OCI))
+    assert all(row.verified for row in rows_of(found, SIGNING))
+
+
+def without_provenance(path: Path) -> None:
+    """What anybody can make of a bundle: it is as well signed as before."""
+    with open_bundle(path) as bundle:
+        release = check_structure(bundle)
+        provenance = read_provenance(bundle.blobs, release)
+    assert provenance
+    assert release.provenance
+    for descriptor in (provenance.layer, release.provenance):
+        (path / descriptor.blob.file_name).unlink()
+    index = json.loads((path / "index.json").read_bytes())
+    index["manifests"] = [each for each in index["manifests"] if each["digest"] != release.provenance.digest]
+    (path / "index.json").write_bytes(canonical(index))
+
+
+def with_a_blank(path: Path) -> None:
+    place = path / "oci-layout"
+    place.write_bytes(place.read_bytes() + b" ")
+
+
+@pytest.mark.parametrize(
+    ("alter", "systems"), [(without_provenance, {OCI, TUF, LOG, IPFS}), (with_a_blank, {IPFS})], ids=["index", "layout"]
+)
+def test_a_document_that_no_signature_covers(
+    alter: Callable[[Path], None], systems: set[str], world: World, tmp_path: Path
+) -> None:
+    """The folder has another CID than the one that was published, although it is whole."""
+    path = tmp_path / "copy"
+    shutil.copytree(world.lab.bundle(), path)
+    before = rows_of(world.confirm(path), IPFS)[-1]
+    alter(path)
+    found = world.confirm(path)
+    assert failed(found) == systems
+    folder = rows_of(found, IPFS)[-1]
+    assert folder.address != before.address
+    assert (before.verified, folder.verified) == (True, False)
+
+
+def test_an_empty_file_under_the_digest_of_another(world: World, tmp_path: Path) -> None:
+    """Only its size is signed truly; no address shows it, since what is empty has none."""
+    content = draft(tmp_path / "files", name="vision/lite0", variants=1)
+    content.sources["card.md"].write_bytes(b"")
+    card = dataclasses.replace(content.manifest.file("card.md"), sha256="ab" * 32, size_bytes=0, addresses=None)
+    files = tuple(card if file.path == "card.md" else file for file in content.manifest.files)
+    built = write_bundle(with_manifest(content, files=files), tmp_path / "net", world.lab.publisher)
+    built.blob(digest.of_bytes(b"")).rename(built.blob("ab" * 32))
+    found = world.confirm(built.path)
+    assert not any(row.verified for row in rows_of(found, OCI))
+    assert [row.what for row in rows_of(found, SIGNING) if row.verified] == ["provenance"]
+
+
+def test_a_release_of_which_the_channel_says_another_version(world: World) -> None:
+    followed = world.lab.follow()
+    with open_bundle(world.lab.bundle()) as bundle:
+        release = check_structure(bundle)
+    check_current(release, followed)
+    for change in ({"version": 2}, {"semver": "1.0.1"}):
+        other = dataclasses.replace(followed, notice=dataclasses.replace(followed.notice, **change))  # type: ignore[arg-type]
+        with pytest.raises(MalformedError, match="by itself it is version 1"):
+            check_current(release, other)
+
+
+def test_a_version_that_no_log_can_have(world: World) -> None:
+    with open_bundle(world.lab.bundle()) as bundle:
+        release = check_structure(bundle)
+    beyond = dataclasses.replace(release, manifest=dataclasses.replace(release.manifest, version=2**40))
+    (row,) = confirm_log(beyond, world.policy, b"")
+    assert not row.verified
+    assert "cannot be an entry of a log" in row.how
+
+
+def test_a_bundle_of_nothing_but_empty_files_has_no_torrent(world: World) -> None:
+    with open_bundle(world.lab.bundle()) as bundle:
+        release, found = check_structure(bundle), address_bundle(bundle)
+    files = tuple(dataclasses.replace(file, size_bytes=0, addresses=None) for file in release.manifest.files)
+    empty = dataclasses.replace(release, manifest=dataclasses.replace(release.manifest, files=files))
+    assert [row.verified for row in confirm_torrents(empty, found)] == [False]
 
 
 def test_a_channel_that_cannot_be_trusted(world: World) -> None:
@@ -110,7 +200,9 @@ def test_a_channel_that_cannot_be_reached(world: World) -> None:
         world.confirm(world.lab.bundle())
 
 
-@pytest.mark.parametrize("what", ["absent", "of another release", "flipped", "noise", "another log", "one witness"])
+@pytest.mark.parametrize(
+    "what", ["absent", "of another release", "flipped", "noise", "endless", "another log", "one witness"]
+)
 def test_a_proof_that_does_not_hold(what: str, world: World) -> None:
     path = world.lab.bundle()
     (name,) = (name for name in world.lab.place.files if name.startswith("proofs/"))
@@ -127,6 +219,9 @@ def test_a_proof_that_does_not_hold(what: str, world: World) -> None:
     elif what == "noise":
         world.lab.place.files[name] = b"not a proof"
         said = "a proof needs"
+    elif what == "endless":
+        world.lab.place.files[name] = bytes(2**20)
+        said = "longer than"
     elif what == "another log":
         other = make_world(world.lab.folder.parent / "other")
         policy, said = other.policy, "no log of the policy"

@@ -59,6 +59,17 @@ def test_what_lies_in_its_place_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_bytes() == b"precious"
 
 
+def test_a_folder_in_its_place(tmp_path: Path) -> None:
+    """It is nobody's to remove."""
+    base, patch, folder = *written(tmp_path, base=BASE, patch=MADE["bsdiff"]), tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(StorageError, match="cannot be removed"):
+        apply_delta(
+            delta_for(MADE["bsdiff"], "bsdiff", BASE, NEW), base=base, patch=patch, out=folder, blob=blob_of(NEW)
+        )
+    assert folder.is_dir()
+
+
 def test_another_base(codec: str, tmp_path: Path) -> None:
     with pytest.raises(DigestError, match="the base"):
         run(tmp_path, delta_for(MADE[codec], codec, BASE, NEW), MADE[codec], base=BASE[::-1])

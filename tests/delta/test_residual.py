@@ -190,16 +190,17 @@ def field(number: int, content: bytes | int) -> bytes:
     return bytes(head) + (b"" if isinstance(content, int) else content)
 
 
-def by_hand(weights: Array, scales: Array) -> bytes:
-    """An .onnx file of one convolution; no library has a say in its bytes."""
+def by_hand(weights: Array, scales: Array, operator: str = "QLinearConv") -> bytes:
+    """An .onnx file of one layer; no library has a say in its bytes."""
 
     def tensor(name: str, kind: int, dims: tuple[int, ...], raw: bytes) -> bytes:
         made = b"".join(field(1, size) for size in dims) + field(2, kind) + field(8, name.encode()) + field(9, raw)
         return field(5, made)
 
     names = ("x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b")
-    node = b"".join(field(1, name.encode()) for name in names) + field(2, b"y") + field(4, b"QLinearConv")
-    bias = np.arange(len(scales), dtype="<i4") * np.int32(1000) + weights.sum(axis=1, dtype=np.int32)
+    node = b"".join(field(1, name.encode()) for name in names) + field(2, b"y") + field(4, operator.encode())
+    axis = 1 if operator == "QLinearConv" else 0
+    bias = np.arange(len(scales), dtype="<i4") * np.int32(1000) + weights.sum(axis=axis, dtype=np.int32)
     graph = field(1, node) + tensor("w", 3, weights.shape, weights.tobytes())
     graph += tensor("xs", 1, (), scales[:1].tobytes()) + tensor("ws", 1, scales.shape, scales.tobytes())
     return field(7, graph + tensor("b", 6, bias.shape, bias.tobytes()))
@@ -241,3 +242,19 @@ def test_it_keeps_to_the_memory_that_it_tells(files: Mapping[str, Path], tmp_pat
     peak, heavy = done.stdout.splitlines()
     assert int(peak) < residual_memory_bytes(len(old), len(new))
     assert not heavy
+
+
+@pytest.mark.parametrize("layout", ["rows first", "columns first"])
+def test_a_tensor_that_is_coded_in_several_blocks(layout: str) -> None:
+    random = np.random.default_rng(0)
+    weights = random.integers(-90, 91, (1100, 2000)).astype(np.int8)
+    moved = (weights * np.linspace(0.9, 1.1, 1100)[:, None] + random.normal(0, 0.3, weights.shape)).astype(np.int8)
+    scales = random.uniform(0.01, 0.02, 1100).astype("<f4")
+    operator = "QLinearConv"
+    if layout == "columns first":
+        operator, weights, moved = "QLinearMatMul", weights.T, moved.T
+    old, new = by_hand(weights, scales, operator), by_hand(moved, scales * np.float32(1.1), operator)
+    delta = make_residual(old, new)
+    assert delta is not None
+    assert apply_residual(old, delta, size_bytes=len(new)) == new
+    assert len(delta) < 0.3 * len(new)

@@ -30,6 +30,10 @@ NAMES = (
     "arrays",
     "torrent",
     "car",
+    "delta-index",
+    "delta-bsdiff",
+    "delta-zstd",
+    "delta-residual",
     "log-proof",
     "log-policy",
 )

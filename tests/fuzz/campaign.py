@@ -29,6 +29,7 @@ from tests.fuzz import hostile
 from tests.fuzz.address_kinds import address_kinds
 from tests.fuzz.bundle_kinds import bundle_kinds
 from tests.fuzz.channel_kinds import channel_kinds
+from tests.fuzz.delta_kinds import delta_kinds
 from tests.fuzz.file_kinds import file_kinds
 from tests.fuzz.gateway_kinds import gateway_kinds
 from tests.fuzz.kinds import Kind, LawError
@@ -39,6 +40,8 @@ from tests.fuzz.request_kinds import request_kinds
 from tests.fuzz.seal_kinds import seal_kinds
 from tests.fuzz.specimens import Specimens
 from tests.fuzz.watch import LONGEST_CPU_S, Measured, Watch
+from tests.fuzz.whole_channel_kinds import whole_channel_kinds
+from tests.fuzz.witness_kinds import witness_kinds
 
 ROOT = Path(__file__).parents[2]
 CHUNK = 200
@@ -141,7 +144,8 @@ class Bench:
         tally.cpu_s += measured.cpu_s
         tally.slowest_s = max(tally.slowest_s, measured.cpu_s)
         tally.peak_bytes = max(tally.peak_bytes, measured.peak_bytes)
-        if fault := _fault(raised, measured, kind.most_bytes):
+        most_bytes = kind.allowed(mutant) if kind.allowed else kind.most_bytes
+        if fault := _fault(raised, measured, most_bytes):
             tally.failures.append(self._save(kind, mutant, words, fault))
         tally.ends[type(raised).__name__ if raised else ACCEPTED] += 1
 
@@ -160,7 +164,8 @@ def every_kind(specimens: Specimens) -> Iterator[Kind[Any]]:
     """All kinds of cases."""
     for family in (
         bundle_kinds, seal_kinds, channel_kinds, request_kinds, node_kinds, registry_kinds, file_kinds, log_kinds,
-        address_kinds, gateway_kinds,
+        address_kinds, gateway_kinds, delta_kinds, whole_channel_kinds,
+        witness_kinds,
     ):  # fmt: skip
         yield from family(specimens)
 

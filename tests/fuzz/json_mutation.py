@@ -64,6 +64,12 @@ def _slots(holder: list[Any]) -> list[tuple[list[Any], int, int]]:
     return found
 
 
+def _weight(items: list[Any]) -> int:
+    """How many values a list holds; a long text counts for as many as it takes the room of."""
+    values = [holder[index] for holder, index, _ in _slots([items])]
+    return sum(1 + len(value) // 100 if isinstance(value, str) else 1 for value in values)
+
+
 def _pick(random: Random, slots: Sequence[tuple[list[Any], int, int]]) -> tuple[list[Any], int]:
     """One of the places; half of the time of those near the top, which long lists would crowd out."""
     if random.random() < 0.5:
@@ -123,7 +129,8 @@ def _change_list(random: Random, items: list[Any]) -> None:
     elif how == 2 and len(items) > 1:
         random.shuffle(items)
     elif how == 3 and items:
-        items *= min(random.choice((2, 20, 300, 5000)), MOST_VALUES // len(_slots([items])) + 1)
+        times = min(random.choice((2, 20, 300, 5000)), MOST_VALUES // _weight(items) + 1)
+        items[:] = [copy.deepcopy(item) for _ in range(times) for item in items]  # else one more change were in each
     elif how == 4:
         items.clear()
     else:

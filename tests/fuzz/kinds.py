@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Generic, TypeVar
+
+from edgekit.errors import EdgekitError
 
 T = TypeVar("T")
 
@@ -27,6 +30,7 @@ class Kind(Generic[T]):
             refused, LawError where it is accepted against the law.
         share: How many of ten thousand cases are of it.
         most_bytes: Peak growth of the resident set in one case.
+        allowed: The same, of each mutant by itself; instead of `most_bytes`.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Kind(Generic[T]):
     judge: Callable[[T, Path], None]
     share: int
     most_bytes: int = 64 * 2**20
+    allowed: Callable[[T], int] | None = None
 
 
 def hold(holds: bool, what: str) -> None:
@@ -45,3 +50,16 @@ def hold(holds: bool, what: str) -> None:
     """
     if not holds:
         raise LawError(what)
+
+
+@contextmanager
+def refusing_is_a_fault() -> Iterator[None]:
+    """For what a judge reads again, of what was accepted.
+
+    Raises:
+        LawError: It is refused.
+    """
+    try:
+        yield
+    except EdgekitError as error:
+        raise LawError(f"it was accepted, and is refused afterwards: {error}") from error

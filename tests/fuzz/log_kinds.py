@@ -194,7 +194,7 @@ class _Logs:
             else:
                 lines.insert(random.randrange(len(lines)), lines[at])
             lines[at] = " ".join(words)
-        return "\n".join(lines).encode("utf-8", "surrogatepass")
+        return "\n".join([*lines, ""]).encode("utf-8", "surrogatepass")
 
 
 def _change_hashes(random: Random, hashes: list[bytes]) -> None:

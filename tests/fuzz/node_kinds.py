@@ -80,7 +80,7 @@ def node_kinds(specimens: Specimens) -> Iterator[Kind[Any]]:
 class _Nodes:
     def __init__(self, specimens: Specimens) -> None:
         self._specimens = specimens
-        self._world = World(clock=lambda: NOW, probe=lambda folder: MACHINE, self_test=_pass)
+        self._world = World(clock=lambda: NOW, probe=lambda folder: MACHINE, self_test=passing)
 
     @cached_property
     def _tree(self) -> Tree:
@@ -145,9 +145,9 @@ class _Nodes:
         except EdgekitError:
             pass
         else:
-            hold(_files(found) in self._installed.values(), "something may run that nobody published")
+            hold(files_of(found) in self._installed.values(), "something may run that nobody published")
         self._update(place / "node")
-        hold(_files(serving(look_at(place / "node", self._world))) in self._installed.values(), "something else runs")
+        hold(files_of(serving(look_at(place / "node", self._world))) in self._installed.values(), "something else runs")
 
     def draw_release(self, random: Random) -> Release:
         _ = self._tree
@@ -184,20 +184,20 @@ class _Nodes:
         try:
             self._update(place / "node")
         except EdgekitError:
-            found = _files(serving(look_at(place / "node", self._world)))
+            found = files_of(serving(look_at(place / "node", self._world)))
             hold(found == self._installed["b"], "what ran before does not run any more")
             raise
         finally:
             hold(sorted(os.listdir(place)) == ["channel", "node", "tmp"], "something lies beside the node")
             hold(read_tree(place / "channel") == dict(release.channel), "the channel was changed")
         slot = serving(look_at(place / "node", self._world))
-        if _files(slot) == self._installed["b"]:
+        if files_of(slot) == self._installed["b"]:
             return  # the mutation took the new release out of the channel again
         variant = slot.variant()
         manifest = slot.manifest()
         said = {path: manifest.file(path).sha256 for path in variant.files}
         said["manifest.json"] = hashlib.sha256(release.manifest).hexdigest()
-        hold(_files(slot) == said, "other files run than those that were signed")
+        hold(files_of(slot) == said, "other files run than those that were signed")
 
     def _mutate_record(self, random: Random, data: bytes) -> bytes:
         """JSON; half of the time what vouches for it is made right again: the checksum, or the node's signature."""
@@ -221,14 +221,14 @@ class _Nodes:
             update(node)
 
 
-def _pass(folder: Path, variant: Variant, *, timeout_s: float) -> Trial:
+def passing(folder: Path, variant: Variant, *, timeout_s: float) -> Trial:
     """A self-test that is always passed: what is tried here is everything before it."""
     del timeout_s
     hold(all((folder / path).is_file() for path in variant.files), "a file of the variant is missing")
     return Trial(True, "onnxruntime", "1.30.0", "ff" * 32)
 
 
-def _files(slot: Slot) -> Mapping[str, str]:
+def files_of(slot: Slot) -> Mapping[str, str]:
     return _digests(read_tree(slot.files), "")
 
 

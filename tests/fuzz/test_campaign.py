@@ -16,7 +16,7 @@ from tests.fuzz.specimens import Specimens
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watch looks into /proc: run it on Linux")
 
 ROOT = Path(__file__).parents[2]
-CASES = 800
+CASES = 900
 """Of each half of the kinds; `make fuzz` runs 100,000."""
 NAMES = [kind.name for kind in every_kind(Specimens(Path("none of them is made here")))]
 

@@ -73,6 +73,8 @@ GARBAGE: dict[str, bytes] = {
     "no version": f"GET {BLOB} HTTP\r\nHost: a\r\n\r\n".encode(),
     "no target": b"GET  HTTP/1.1\r\nHost: a\r\n\r\n",
     "spaces": f"GET {BLOB} x HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+    "tabs": f"GET\t{BLOB}\tHTTP/1.1\r\nHost: a\r\n\r\n".encode(),
+    "other blanks": f"GET\x0b{BLOB}\xa0HTTP/1.1\r\nHost: a\r\n\r\n".encode("latin-1"),
     "no host": f"GET {BLOB} HTTP/1.1\r\n\r\n".encode(),
     "two hosts": f"GET {BLOB} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".encode(),
     "a content": f"GET {BLOB} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello".encode(),

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 own=.interop # what is unpacked here instead of being installed; git ignores it
 
-packages=(skopeo softhsm2 opensc golang-go golang-golang-x-mod-dev aria2)
+packages=(skopeo softhsm2 opensc curl golang-go golang-golang-x-mod-dev aria2 zstd)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")

@@ -18,7 +18,6 @@ import pytest
 from edgekit.bundle.opening import open_bundle
 from edgekit.bundle.verify import check_structure
 from edgekit.confirm.confirmation import SYSTEMS
-from edgekit.publish.release_log import leaf_of
 from edgekit.seal.key_files import read_public, write_key
 from edgekit.seal.keys import generate
 from edgekit.transparency.note import VerifierKey
@@ -124,7 +123,7 @@ def test_bittorrent_by_libtorrent(confirmed: Confirmed, tmp_path: Path) -> None:
     for file in confirmed.built.draft.manifest.files:
         place = tmp_path / "seeds" / file.sha256
         shutil.copy(confirmed.built.file(file.path), place)
-        made = libtorrent.create_torrent(libtorrent.list_files(str(place)), 2**14)
+        made = libtorrent.create_torrent(libtorrent.list_files(str(place)), 2**15)
         libtorrent.set_piece_hashes(made, str(place.parent))
         info = made.generate()
         row = confirmed.rows["bittorrent"][file.path]
@@ -165,7 +164,7 @@ def test_tuf_by_tuf_js(confirmed: Confirmed, tmp_path: Path) -> None:
 def test_log_by_go_sumdb(confirmed: Confirmed, tmp_path: Path) -> None:
     sumdb = SumDB(tmp_path / "sumdb")
     with open_bundle(confirmed.built.path) as bundle:
-        leaf = leaf_of(check_structure(bundle)).to_bytes()
+        leaf = check_structure(bundle).leaf.to_bytes()
     (tmp_path / "leaf").write_bytes(leaf)
     key = VerifierKey(ORIGIN, read_public(confirmed.desk.folder / "log.pub"))
     details = confirmed.rows["log"]["vision/lite0"]["details"]

@@ -57,7 +57,7 @@ class Window:
 def seeder(scene: Scene, *outlets: object, plan: SeedPlan = QUIET) -> Seeder:
     """One that is not running: its two threads' work is called by hand."""
     made = Seeder(scene.path, scene.world, outlets, plan)  # type: ignore[arg-type]
-    made._share.prepare()
+    made.share.prepare()
     return made
 
 

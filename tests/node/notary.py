@@ -14,7 +14,6 @@ from edgekit.node.disk import Disk
 from edgekit.node.settings import TransparencySettings, read_settings, write_settings
 from edgekit.seal.keys import MemoryKey, generate
 from edgekit.transparency.cosignature import cosign
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.merkle import leaf_hash
 from edgekit.transparency.note import COSIGNATURE, VerifierKey, read_note, write_note
 from edgekit.transparency.proof import LogProof, write_proof
@@ -27,12 +26,7 @@ POLICY = "policy.txt"
 def leaf_of(bundle: Path) -> bytes:
     """The entry of a bundle."""
     with open_bundle(bundle) as found:
-        release = read_release(found.blobs, found.index_bytes)
-    manifest = release.manifest
-    leaf = ReleaseLeaf(
-        manifest.name, manifest.version, manifest.semver, release.index_digest, release.image_index.sha256
-    )
-    return leaf.to_bytes()
+        return read_release(found.blobs, found.index_bytes).leaf.to_bytes()
 
 
 class Notary:

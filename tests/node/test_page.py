@@ -32,7 +32,7 @@ def test_the_page_works_from_top_to_bottom(
     shutil.copy(tmp_path / "model" / INPUTS, tmp_path / "inputs.npz")
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^\$ edgekit (.+)$", PAGE, re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert run(line.split()) == 0, capsys.readouterr().err
     assert (tmp_path / "outputs.npz").is_file()
@@ -53,13 +53,21 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_systemd_understands_the_units(units: Path) -> None:
-    assert [name for name, _ in UNITS] == ["edgekit-node.service", "edgekit-node.timer"]
+    assert [name for name, _ in UNITS] == ["edgekit-node.service", "edgekit-node.timer", "edgekit-seed.service"]
     done = analyze("verify", "--man=no", *(str(units / name) for name, _ in UNITS))
-    told = [line for line in done.stderr.splitlines() if "edgekit-node" in line]
+    told = [line for line in done.stderr.splitlines() if "edgekit-" in line]
     assert told == []
 
 
-def test_the_service_is_hardened(units: Path) -> None:
-    done = analyze("security", "--offline=yes", "--no-pager", "--threshold=20", str(units / "edgekit-node.service"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "OK" in done.stdout
+def test_the_services_are_hardened(units: Path) -> None:
+    """That of the seed with the lines that the page says are its own too."""
+    lines = re.search(
+        r"^Nice=.*^SystemCallErrorNumber=\w+$", dict(UNITS)["edgekit-node.service"], re.MULTILINE | re.DOTALL
+    )
+    assert lines
+    seed = units / "edgekit-seed.service"
+    seed.write_text(seed.read_text().replace("\n[Install]", f"{lines[0]}\n\n[Install]"))
+    for name in ("edgekit-node.service", "edgekit-seed.service"):
+        done = analyze("security", "--offline=yes", "--no-pager", "--threshold=20", str(units / name))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "OK" in done.stdout

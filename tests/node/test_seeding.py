@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import digest
-from edgekit.addressing.torrent import read_torrent
-from edgekit.channel.names import torrent_file
+from edgekit.addressing.torrent import read_torrent, torrent_file
 from edgekit.delta.index import Delta, write_index
 from edgekit.errors import EdgekitError, NodeStateError
 from edgekit.node.seeding import Seeder, SeedPlan
@@ -44,24 +43,24 @@ def scene(tmp_path: Path) -> Scene:
 def test_what_a_slot_holds_is_given_out_and_takes_no_space(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     assert set(window.blobs) == slot_digests(scene)
     slot = scene.serving()
     inodes = {path.stat().st_ino for path in slot.folder.rglob("*") if path.is_file()}
     assert {path.stat().st_ino for path in window.blobs.values()} <= inodes
     offers = window.offers
-    made.look()
-    made.look()
+    made.giver.look()
+    made.giver.look()
     assert window.offers == offers, "nothing is hashed or offered again while nothing changes"
 
 
 def test_slots_are_onlyread_file(scene: Scene) -> None:
     before = {path: path.read_bytes() for path in scene.folder.slots.rglob("*") if path.is_file()}
     made = seeder(scene, Window())
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     flip(scene.folder.slots / "a" / "files" / "card.md")
-    made.look()
+    made.giver.look()
     flip(scene.folder.slots / "a" / "files" / "card.md")
     assert {path: path.read_bytes() for path in scene.folder.slots.rglob("*") if path.is_file()} == before
 
@@ -71,58 +70,58 @@ def test_a_slot_that_rots_is_given_out_no_more(scene: Scene, file: str) -> None:
     """Not even its sound files: something is wrong with that disk."""
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     place = scene.folder.slots / "a" / file
     flip(place)
-    made.look()
+    made.giver.look()
     assert not window.blobs
     assert any("is not given out" in line for line in scene.told)
     flip(place)
-    made._checked_at = 0.0  # as after six hours: nothing tells that a file was made good
-    made.look()
+    made.giver._checked_at = float("-inf")  # as after six hours: nothing tells that a file was made good
+    made.giver.look()
     assert set(window.blobs) == slot_digests(scene)
 
 
 def test_rot_that_leaves_no_trace_is_found_by_hashing_again(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window, plan=SeedPlan(update_every_s=0.0, recheck_every_s=1000.0))
-    made.look()
+    made.giver.look()
     place = scene.folder.slots / "a" / "files" / "model.v0.onnx"
     seen = place.stat()
     flip(place)
     os.utime(place, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    made.look()
+    made.giver.look()
     assert window.blobs, "this is what a bad sector looks like: a transport's own digests have to find it"
-    made._checked_at -= 1000.0
-    made.look()
+    made.giver._checked_at -= 1000.0
+    made.giver.look()
     assert not window.blobs
 
 
 def test_what_an_outlet_finds_broken_rests_and_comes_back(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     broken = next(iter(window.blobs))
     window.broken = {broken}
-    made.look()
+    made.giver.look()
     assert broken not in window.blobs
-    made.look()
+    made.giver.look()
     assert broken not in window.blobs
-    made._resting = {broken: 0.0}
-    made._retry_at = 0.0
-    made.look()
+    made.giver._resting = {broken: 0.0}
+    made.giver._retry_at = 0.0
+    made.giver.look()
     assert broken in window.blobs
 
 
 def test_another_release_is_followed_and_the_old_one_let_go(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     first = set(window.blobs)
     for version in (2, 3):
         scene.publisher.release(version, seed=version)
         scene.update()
-    made.look()
+    made.giver.look()
     running = slot_digests(scene)
     assert running <= set(window.blobs)
     assert not first & set(window.blobs), "its slot holds version 3 by now"
@@ -132,11 +131,11 @@ def test_another_release_is_followed_and_the_old_one_let_go(scene: Scene) -> Non
 def test_a_revoked_release_is_not_given_out(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     first = slot_digests(scene)
     scene.publisher.release(2, oldest=2, seed=2)
     scene.update()
-    made.look()
+    made.giver.look()
     assert window.blobs
     assert not {sha256 for sha256 in window.blobs if sha256 in first}
 
@@ -145,8 +144,8 @@ def test_a_revoked_release_is_not_given_out(scene: Scene) -> None:
 def test_files_of_other_machines_are_kept_as_far_as_the_budget_goes(scene: Scene, keep: int) -> None:
     window = Window()
     made = seeder(scene, window, plan=SeedPlan(keep_bytes=keep, update_every_s=0.0))
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     manifest = scene.publisher.built[1].draft.manifest
     other = manifest.file("model.v3.onnx").sha256
     assert (other in window.blobs) == bool(keep)
@@ -165,43 +164,42 @@ def test_the_oldest_is_dropped_when_the_budget_is_full(tmp_path: Path) -> None:
             scene.publisher.release(version, variants=2, size_bytes=40_000, seed=version)
         scene.later(minutes=10)
         scene.update()
-        made._gather()
-        made.look()
+        made.gather()
+        made.giver.look()
         manifest = scene.publisher.built[version].draft.manifest
         models[version] = manifest.file("model.v3.onnx").sha256
     assert [version for version, sha256 in models.items() if sha256 in window.blobs] == [2, 3]
-    assert made._share.files_bytes() <= 100_000
+    assert made.share.files_bytes() <= 100_000
     again = seeder(scene, other := Window(), plan=made.plan)
-    again.look()
+    again.giver.look()
     assert set(other.blobs) == set(window.blobs), "what is kept outlives the process"
 
 
 def test_a_ledger_that_was_damaged_is_as_good_as_none(scene: Scene) -> None:
     made = seeder(scene, Window(), plan=SeedPlan(keep_bytes=10**6, update_every_s=0.0))
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     flip(scene.path / "share" / "kept.json")
     again = seeder(scene, window := Window(), plan=made.plan)
-    again.look()
+    again.giver.look()
     assert set(window.blobs) == slot_digests(scene) == set(os.listdir(scene.path / "share" / "blobs"))
-    again._gather()
-    again.look()
+    again.gather()
+    again.giver.look()
     assert len(window.blobs) > len(slot_digests(scene))
 
 
 def test_a_kept_file_that_rots_is_dropped_and_fetched_again(scene: Scene) -> None:
     window = Window()
     made = seeder(scene, window, plan=SeedPlan(keep_bytes=10**6, update_every_s=0.0))
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     other = scene.publisher.built[1].draft.manifest.file("model.v3.onnx").sha256
     flip(window.blobs[other])
-    made.look()
+    made.giver.look()
     assert other not in window.blobs
     assert not (scene.path / "share" / "blobs" / other).exists()
-    made._gather()
-    made._is_stale.set()
-    made.look()
+    made.gather()
+    made.giver.look()
     assert other in window.blobs
 
 
@@ -212,12 +210,21 @@ def test_a_disk_without_hard_links(scene: Scene, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("os.link", refuse)
     window = Window()
     made = seeder(scene, window)
-    made.look()
+    made.giver.look()
     assert set(window.blobs) == slot_digests(scene)
     assert all(scene.folder.slots in path.parents for path in window.blobs.values())
     flip(scene.folder.slots / "a" / "files" / "card.md")
-    made.look()
+    made.giver.look()
     assert not window.blobs
+
+
+def test_a_share_that_somebody_deletes_is_no_end(scene: Scene) -> None:
+    with gateway(scene) as (url, made):
+        until(lambda: has_documents(scene, url))
+        shutil.rmtree(scene.path / "share")
+        until(lambda: not made.given)
+        assert not made.stop.is_set()
+    assert scene.version() == 1
 
 
 def test_one_process_seeds_a_node(scene: Scene) -> None:
@@ -282,6 +289,19 @@ def _installs(scene: Scene, version: int) -> bool:
         return False
 
 
+def test_an_update_by_a_timer_is_handed_on_too(scene: Scene, tmp_path: Path) -> None:
+    """The process that seeds leaves updates to another one; it fetches what is to be kept for others nevertheless."""
+    with gateway(scene) as (url, _):
+        until(lambda: has_documents(scene, url))
+        scene.publisher.release(2, variants=2, seed=2)
+        scene.update()
+        until(lambda: has_documents(scene, url))
+        other = Scene(tmp_path / "other")
+        other.publisher = scene.publisher
+        other.set_up(url)
+        until(lambda: _installs(other, 2))
+
+
 def test_roots_between_the_first_and_the_newest_are_handed_on(scene: Scene, tmp_path: Path) -> None:
     """A node that was given root 1 finds its way when only the neighbour is left, whose channel has root 4 by now."""
     for role in ("timestamp", "root", "timestamp"):
@@ -313,8 +333,8 @@ def test_deltas_are_handed_on_with_their_index(scene: Scene, keep: int) -> None:
     scene.update()
     window = Window()
     made = seeder(scene, window, plan=SeedPlan(keep_bytes=keep, update_every_s=0.0))
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     assert (delta.sha256 in window.blobs) == bool(keep)
     assert window.files[f"targets/vision/{digest.of_bytes(index)}.resnet8+deltas.json"] == index
 

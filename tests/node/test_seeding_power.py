@@ -62,8 +62,8 @@ def seed(scene: Scene) -> set[str]:
     """What a node that seeds does after an update, once; what it gives out then, each file hashed."""
     window = Window()
     made = seeder(scene, window, plan=PLAN)
-    made._gather()
-    made.look()
+    made.gather()
+    made.giver.look()
     return set(window.blobs)
 
 
@@ -166,8 +166,8 @@ def test_disk_full_at_some_steps(scene: Scene, on: bool) -> None:
         made = None
         try:
             made = seeder(scene, window, plan=PLAN)
-            made._gather()
-            made.look()
+            made.gather()
+            made.giver.look()
         except OSError:
             pass
         else:

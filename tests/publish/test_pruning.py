@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.addressing.torrent import torrent_file
 from edgekit.channel.client import follow
-from edgekit.channel.names import torrent_file
 from edgekit.errors import AbsentError, InputError
 from edgekit.publish.pruning import Surplus, find_surplus, remove_surplus
 from edgekit.publish.publishing import publish

@@ -14,9 +14,8 @@ from edgekit.bundle.release import Release, read_release
 from edgekit.channel.names import proof_file
 from edgekit.errors import InputError, RollbackError, SignatureError, WitnessError
 from edgekit.publish.publishing import publish
-from edgekit.publish.release_log import LogSettings, leaf_of, log_release
+from edgekit.publish.release_log import LogSettings, log_release
 from edgekit.seal.keys import generate
-from edgekit.transparency.leaf import read_leaf
 from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.note import VerifierKey
 from edgekit.transparency.policy import Policy, read_policy
@@ -24,6 +23,7 @@ from edgekit.transparency.proof import check_proof
 from edgekit.transparency.tile_log import TileLog, found_log
 from edgekit.transparency.witness import Witness
 from edgekit.transparency.witness_server import serve
+from edgekit.types.release_leaf import read_leaf
 from tests.publish.lab import Lab
 
 ORIGIN = "models.example.org/log"
@@ -70,7 +70,7 @@ def test_a_release_and_its_proof(town: LogLab) -> None:
         logged = log_release(town.lab.place, release, town.settings())
         assert (logged.index, logged.size, logged.is_new) == (version - 1, version, True)
         assert logged.proof == proof_file(release.index_digest)
-        proven = check_proof(town.lab.place.files[logged.proof], leaf_of(release).to_bytes(), town.policy())
+        proven = check_proof(town.lab.place.files[logged.proof], release.leaf.to_bytes(), town.policy())
         assert (proven.index, list(proven.witnesses)) == (version - 1, ["ada"])
         assert str(logged) == f"logged in {ORIGIN} as entry {version - 1} of {version}, cosigned by ada"
 
@@ -91,7 +91,7 @@ def test_again_it_is_not_logged_again(town: LogLab) -> None:
     again = log_release(town.lab.place, release, town.settings())
     assert (again.index, again.size, again.is_new, town.size) == (0, 2, False, 2)
     assert str(again).startswith("logged before in ")
-    check_proof(town.lab.place.files[first.proof], leaf_of(release).to_bytes(), town.policy())
+    check_proof(town.lab.place.files[first.proof], release.leaf.to_bytes(), town.policy())
 
 
 def test_without_the_witness_there_is_no_proof(town: LogLab) -> None:

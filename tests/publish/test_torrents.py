@@ -6,10 +6,9 @@ import dataclasses
 
 import pytest
 
-from edgekit.addressing.torrent import read_torrent
+from edgekit.addressing.torrent import read_torrent, torrent_file
 from edgekit.bundle.opening import open_bundle
 from edgekit.bundle.release import read_release
-from edgekit.channel.names import torrent_file
 from edgekit.errors import DigestError
 from edgekit.publish.torrents import write_torrents
 from edgekit.types.manifest import Manifest

@@ -132,6 +132,9 @@ def test_what_is_no_intact_bundle_is_refused(tmp_path: Path) -> None:
         ([], "a.example/files"),
         ([], "http://"),
         ([], "http://user:secret@a.example"),
+        ([], "http://:secret@a.example"),
+        ([], "http://a.example/?x=1"),
+        ([], "http://a.example/#x"),
         ([], "http://a.example/\n"),
         ([], "http://a.example/é"),
         ([], "http://a.example:99999"),
@@ -142,8 +145,9 @@ def test_what_is_no_intact_bundle_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_urls_are_looked_at(trackers: list[str], webseed: str | None, built: Built, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no URL of a"):
+    with pytest.raises(InputError, match="is no URL of a") as caught:
         share_bundle(built.path, tmp_path / "out", trackers=trackers, webseed=webseed)
+    assert "secret" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -152,6 +156,15 @@ def test_a_name_that_no_torrent_can_have(built: Built, tmp_path: Path) -> None:
     write_tar(built.path, tar)
     with pytest.raises(InputError, match="name of a torrent"):
         share_bundle(tar, tmp_path / "out")
+
+
+@pytest.mark.parametrize("below", [".", "torrents", "blobs/sha256"])
+def test_a_bundle_is_not_shared_into_itself(below: str, built: Built) -> None:
+    """It would hold something else than what was signed, and be refused by whoever verifies it."""
+    before = sorted(built.path.rglob("*"))
+    with pytest.raises(InputError, match="lies in the bundle"):
+        share_bundle(built.path, built.path / below)
+    assert sorted(built.path.rglob("*")) == before
 
 
 def test_a_place_that_cannot_be_written(built: Built, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from edgekit.seal.keys import generate
 from edgekit.transparency.audit import MOST_FINDINGS, audit
 from edgekit.transparency.log_reader import LogReader
 from edgekit.transparency.memory import CheckpointMemory
-from edgekit.transparency.note import COSIGNATURE, VerifierKey
+from edgekit.transparency.note import COSIGNATURE, VerifierKey, read_note, write_note
 from edgekit.transparency.policy import read_policy
 from edgekit.transparency.splitview import read_evidence
 from edgekit.transparency.witness import Witness
@@ -183,3 +184,24 @@ def test_too_few_witnesses_are_a_finding(log: TiledLog, tmp_path: Path) -> None:
     log.log.keep(witness.cosign(log.log.note))
     found = audit([log.reader()], log.key, policy=policy)
     assert (list(found.witnesses), found.findings) == (["one"], ())
+    stranger = TiledLog(tmp_path / "stranger", origin="other.example/log")
+    with pytest.raises(SignatureError, match="the policy does not know the log"):
+        audit([stranger.reader()], stranger.key, policy=policy)
+
+
+def test_a_mirror_that_spoils_or_drops_cosignatures(log: TiledLog, tmp_path: Path) -> None:
+    """Beside an honest one it is no finding: the head is the same, and anybody can write lines below it."""
+    log.grow(3)
+    witness = Witness(CheckpointMemory(tmp_path / "w1"), "w1.example", generate("ed25519"), [log.key])
+    policy = read_policy(f"log {log.key}\nwitness one {witness.key}\nquorum one\n")
+    bare = log.copy("bare")
+    log.log.keep(witness.cosign(log.log.note))
+    spoiled = log.copy("spoiled")
+    note = read_note(log.log.note)
+    lines = [replace(each, signature=bytes(72)) for each in note.by(witness.key)]
+    (spoiled.folder / "checkpoint").write_bytes(write_note(note.signed_also(lines)))
+    found = audit([each.reader() for each in (spoiled, bare, log)], log.key, policy=policy)
+    assert (list(found.witnesses), found.findings) == (["one"], ())
+    assert ["does not verify" in mirror.fault for mirror in found.mirrors] == [True, False, False]
+    (finding,) = audit([spoiled.reader(), bare.reader()], log.key, policy=policy).findings
+    assert "does not verify" in finding

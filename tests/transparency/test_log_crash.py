@@ -15,13 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import StorageError
+from edgekit.errors import InputError, MalformedError, SignatureError, StorageError
 from edgekit.seal.key_files import write_key
 from edgekit.seal.keys import MemoryKey, PrivateKey, generate
-from edgekit.transparency.checkpoint import Checkpoint, read_checkpoint
+from edgekit.transparency.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
+from edgekit.transparency.growth import Growth
 from edgekit.transparency.log_files import LogFiles
 from edgekit.transparency.merkle import leaf_hash
+from edgekit.transparency.note import SignedNote, VerifierKey, check_signature, read_note, sign, write_note
 from edgekit.transparency.tile_log import TileLog, found_log
+from edgekit.transparency.tile_reader import TileReader
+from edgekit.transparency.tile_source import StoredTiles
+from edgekit.transport.file import FileTransport
 from tests.transparency.recursive_tree import mth
 
 ORIGIN = "example.org/log"
@@ -42,7 +47,8 @@ class RememberingKey(PrivateKey):
         self.signed: list[Checkpoint] = []
 
     def sign(self, data: bytes) -> bytes:
-        self.signed.append(read_checkpoint(data.decode()))
+        if not data.startswith(b"edgekit.decided/1\n"):  # says what will be signed, and is no checkpoint
+            self.signed.append(read_checkpoint(data.decode()))
         return self._key.sign(data)
 
 
@@ -154,6 +160,58 @@ def test_what_was_decided_is_finished(tmp_path: Path, key: RememberingKey) -> No
         assert list(log.entries()) == BEGUN + MORE
         check_signed(key, BEGUN + MORE)
     assert seen > 1
+
+
+def test_a_head_that_somebody_else_decided_is_not_signed(tmp_path: Path, key: RememberingKey) -> None:
+    """Whoever may write to the folder, and lacks the key, gets no signature by it: not of this log, nor of another."""
+    folder = tmp_path / "log"
+    log = found_log(folder, ORIGIN, key).open(folder)
+    log.append(BEGUN, key)
+    signed, head = list(key.signed), log.checkpoint
+    growth = Growth(LogFiles(folder), TileReader(head.size, head.root, StoredTiles(FileTransport(folder))))
+    growth.add(b"evil")
+    root = growth.end()
+    forger = generate("ed25519")
+    for origin in (ORIGIN, "victim.example/log"):
+        text = Checkpoint(origin, growth.size, root).text
+        decided = f"edgekit.decided/1\n{text}"
+        for planted in (
+            text.encode(),
+            write_note(SignedNote(decided, (sign(decided, ORIGIN, forger),))),
+            write_note(SignedNote(decided, read_note(log.note).signatures)),
+            write_note(SignedNote(text, read_note(log.note).signatures)),
+            bytes(10**6),
+        ):
+            (folder / ".next").write_bytes(planted)
+            with pytest.raises((SignatureError, MalformedError), match=r"no head that this log decided"):
+                log.append([b"good"], key)
+            assert (key.signed, list(TileLog.open(folder).entries())) == (signed, BEGUN)
+    (folder / ".next").unlink()
+    assert log.append([b"good"], key).size == len(BEGUN) + 1
+
+
+def test_what_is_left_of_a_log_is_not_begun_again(tmp_path: Path, key: RememberingKey) -> None:
+    """Its key had decided something, and a second log by that name would be the other history."""
+    for name in ("checkpoint", ".next", "tile"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_bytes(b"")
+        with pytest.raises(InputError, match="holds a log already"):
+            found_log(folder, ORIGIN, key)
+
+
+def test_what_is_decided_is_no_checkpoint(tmp_path: Path, key: RememberingKey) -> None:
+    """What lies in `.next` before a head is signed convinces nobody, whatever is cut off of it."""
+    vkey = VerifierKey(ORIGIN, key.public)
+    for _, log, _ in ends(tmp_path, key, power=False):
+        if log.is_unfinished:
+            break
+    note = (log.folder / ".next").read_bytes()
+    check_signature(read_note(note), vkey)
+    for data in (note, note.removeprefix(b"edgekit.decided/1\n")):
+        with pytest.raises((SignatureError, MalformedError)):
+            open_checkpoint(data, vkey)
+    assert all(head.size != 260 for head in key.signed)
 
 
 def test_the_end_while_finishing(tmp_path: Path, key: RememberingKey) -> None:

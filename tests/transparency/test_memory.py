@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edgekit.errors import (
 )
 from edgekit.transparency.checkpoint import Checkpoint
 from edgekit.transparency.memory import MOST_EVIDENCE, CheckpointMemory
+from edgekit.transparency.note import LARGEST_TEXT_BYTES, NoteSignature, SignedNote, sign, write_note
 from edgekit.transparency.splitview import read_evidence
 from tests.transparency.growing_log import GrowingLog
 
@@ -212,3 +214,69 @@ def test_evidence_does_not_fill_the_disk(tmp_path: Path) -> None:
         with pytest.raises(SplitViewError):
             memory.advance(log.fork(2).grow(3, f"another {number}").note(), log.key)
     assert len(memory.evidence()) == MOST_EVIDENCE
+    other = GrowingLog(origin="example.org/other").grow(5)  # which keeps no place from that of another log
+    memory.advance(other.note(), other.key)
+    with pytest.raises(SplitViewError, match="kept in"):
+        memory.advance(other.fork(2).grow(3, "another").note(), other.key)
+    assert len(memory.evidence()) == MOST_EVIDENCE + 1
+
+
+def test_the_same_evidence_from_many_at_once(tmp_path: Path) -> None:
+    """Nobody trips over the file of another one: each ends with the split view, and not with a disk that fails."""
+    log = GrowingLog().grow(5)
+    CheckpointMemory(tmp_path).advance(log.note(), log.key)
+    forked = log.fork(2).grow(3, "another").note()
+    ready = threading.Barrier(8)
+    told: list[str] = []
+
+    def work() -> None:
+        ready.wait()
+        try:
+            CheckpointMemory(tmp_path).advance(forked, log.key)
+        except Exception as error:  # shown below
+            told.append(type(error).__name__)
+
+    for _ in range(10):
+        for file in CheckpointMemory(tmp_path).evidence():
+            file.unlink()
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert set(told) == {"SplitViewError"}
+    assert len(list((tmp_path / "evidence").iterdir())) == 1
+
+
+@pytest.mark.parametrize("letter", ['"', "\\", "\N{RIGHT-TO-LEFT OVERRIDE}", "\U0001f600"])
+def test_evidence_of_the_longest_heads_is_read_again(tmp_path: Path, letter: str) -> None:
+    """Whatever a log writes into its heads: what shows its fork stays small enough to be shown."""
+    log = GrowingLog().grow(5)
+    notes = []
+    for history in (log, log.fork(2).grow(3, "another")):
+        text = history.head().text
+        count = (LARGEST_TEXT_BYTES - len(text.encode()) - 1) // len(letter.encode())
+        text += letter * count + "\n"
+        more = [NoteSignature('"' * 200 + str(number), bytes(4), bytes(800)) for number in range(90)]
+        notes.append(write_note(SignedNote(text, (sign(text, log.key.name, log.secret), *more))))
+    memory = CheckpointMemory(tmp_path)
+    memory.advance(notes[0], log.key)
+    with pytest.raises(SplitViewError):
+        memory.advance(notes[1], log.key)
+    (file,) = memory.evidence()
+    assert set(read_evidence(file.read_bytes()).heads) == set(notes)
+
+
+def test_a_folder_that_is_made_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new folder is named durably in the one above it before anything is signed on its strength."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def remember(handle: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    log = GrowingLog().grow(2)
+    CheckpointMemory(tmp_path / "a" / "b").advance(log.note(), log.key)
+    assert {tmp_path, tmp_path / "a", tmp_path / "a" / "b"} <= set(synced)

@@ -11,6 +11,8 @@ from edgekit.seal.keys import generate
 from edgekit.transparency.note import (
     COSIGNATURE,
     LARGEST_NOTE_BYTES,
+    LARGEST_TEXT_BYTES,
+    MOST_SIGNATURES,
     NoteSignature,
     SignedNote,
     VerifierKey,
@@ -160,7 +162,7 @@ def test_sixteen_signatures_of_5000_bytes_are_read() -> None:
     ],
 )
 def test_what_is_no_vkey(vkey: str) -> None:
-    with pytest.raises(InputError):
+    with pytest.raises(KeyFileError):
         VerifierKey.parse(vkey)
 
 
@@ -176,3 +178,20 @@ def test_keys_and_texts_that_cannot_be_used() -> None:
         write_note(SignedNote("a\n", ()))
     with pytest.raises(MalformedError, match="base64"):
         read_base64("ä", where="this")
+
+
+def test_what_is_read_can_be_written_and_what_is_written_can_be_read() -> None:
+    """At the limits, too: otherwise a witness could sign what nobody can read afterwards."""
+    line = NoteSignature("junk", bytes(4), bytes(64))
+    for text in ("x" * (LARGEST_TEXT_BYTES - 1), "ü" * (LARGEST_TEXT_BYTES // 2 - 1) + "x"):
+        note = SignedNote(f"{text}\n", (line,) * MOST_SIGNATURES)
+        assert read_note(write_note(note)) == note
+        longer = f"x{note.text}\n{line}".encode()
+        with pytest.raises(MalformedError, match="text has more than"):
+            read_note(longer)
+        with pytest.raises(InputError, match="at most 131072 bytes"):
+            sign(f"x{note.text}", "log", KEY)
+    with pytest.raises(InputError, match="not 101"):
+        write_note(SignedNote("text\n", (line,) * (MOST_SIGNATURES + 1)))
+    with pytest.raises(InputError, match="at most 262144 are read"):
+        write_note(SignedNote("text\n", (NoteSignature("junk", bytes(4), bytes(LARGEST_NOTE_BYTES)),)))

@@ -78,6 +78,7 @@ def test_every_flipped_bit_is_noticed() -> None:
 CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "another schema": lambda table: table.update(schema="edgekit.split-view/2"),
     "no log": lambda table: table.update(log=7),
+    "a log of a name that is none": lambda table: table.update(log=f" {table['log']}"),
     "another log": lambda table: table.update(log=str(GrowingLog().key)),
     "one head": lambda table: table["heads"].pop(),
     "heads that are no texts": lambda table: table.update(heads=[1, 2]),

@@ -15,7 +15,7 @@ from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.note import SignedNote, read_note, write_note
 from edgekit.transparency.policy import Policy, read_policy
 from edgekit.transparency.proof import check_proof
-from edgekit.transparency.submission import adopt, check_known, gather, prove, submit, witness_places
+from edgekit.transparency.submission import adopt, gather, prove, submit, witness_places
 from edgekit.transparency.witness import Witness
 from edgekit.transparency.witness_server import serve
 from tests.transparency.tiled_log import TiledLog, leaf
@@ -130,7 +130,6 @@ def test_witnesses_whose_place_is_told_apart_from_the_policy(town: Town) -> None
     assert set(done.witnesses) == {"ada", "bob"}
     places = witness_places(town.policy(), urls)
     assert [place.url for place in places] == list(town.urls.values())
-    check_known(town.policy(), town.log.key)
 
 
 def test_several_witnesses_at_one_place(town: Town) -> None:

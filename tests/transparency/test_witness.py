@@ -13,7 +13,7 @@ from edgekit.errors import InputError, MalformedError, RollbackError, SignatureE
 from edgekit.seal.keys import generate
 from edgekit.transparency.cosignature import check_cosignature
 from edgekit.transparency.memory import CheckpointMemory
-from edgekit.transparency.note import SignedNote, VerifierKey, read_note, read_signature_line, write_note
+from edgekit.transparency.note import NoteSignature, SignedNote, VerifierKey, read_note, read_signature_line, write_note
 from edgekit.transparency.splitview import read_evidence
 from edgekit.transparency.witness import SIZE_TYPE, Reply, Witness
 from edgekit.transparency.witness_request import AddCheckpoint, read_told_size, write_request
@@ -260,3 +260,15 @@ def test_cosigns_a_static_log(tmp_path: Path) -> None:
         witness.cosign(log.fork(4).grow(30, "another").note(), log.fork(4).grow(30, "another"))
     with pytest.raises(SignatureError, match="does not know"):
         witness.cosign(GrowingLog(origin="example.org/other").note(), log)
+
+
+def test_a_mirror_that_fills_a_head_with_signatures_of_nobody(tmp_path: Path) -> None:
+    """What the witness makes of it can be read by the log's owner; others' signatures stay where there is room."""
+    log = GrowingLog().grow(3)
+    witness = make_witness(tmp_path, log)
+    junk = [NoteSignature(f"junk{number}", bytes(4), bytes(64)) for number in range(99)]
+    for others, left in ((junk[:98], 100), (junk, 2)):
+        note = read_note(witness.cosign(write_note(read_note(log.note()).signed_also(others))))
+        assert len(note.signatures) == left
+        assert check_cosignature(note, witness.key) == NOW
+        assert note.by(log.key) == read_note(log.note()).signatures

@@ -199,6 +199,7 @@ def test_a_witness_that_talks_nonsense(behaviour: Answer, told: str, log: Growin
     place = WitnessPlace(server.url, (VerifierKey("evil.example", generate("ed25519").public, COSIGNATURE),))
     asked = ask(log, place)
     assert told in asked.faults[place.url]
+    assert asked.faults[place.url].isprintable()
     assert asked.note == log.note()
     assert len(server.seen) <= 2
 

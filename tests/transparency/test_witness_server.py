@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edgekit.transparency.note import VerifierKey
 from edgekit.transparency.witness import SIZE_TYPE, Witness
 from edgekit.transparency.witness_request import LARGEST_BYTES, AddCheckpoint, write_request
 from edgekit.transparency.witness_server import serve
-from edgekit.transport.bounded_server import BoundedServer, ServerLimits
+from edgekit.transport.bounded_server import BoundedServer, ServerLimits, address_of
 from tests.transparency.growing_log import GrowingLog
 
 LIMITS = ServerLimits(most_connections=6, request_s=1.0, most_body_bytes=LARGEST_BYTES)
@@ -150,6 +151,48 @@ def test_too_many_connections(stand: Stand) -> None:
         time.sleep(0.1)
     for connection in held:
         connection.close()
+
+
+def test_one_address_leaves_room_for_others(tmp_path: Path) -> None:
+    made = Stand(tmp_path, replace(LIMITS, most_per_address=2, request_s=20.0))
+    with made.server:
+        held = [socket.create_connection(("127.0.0.1", made.server.port), timeout=10) for _ in range(2)]
+        deadline = time.monotonic() + 10
+        while made.server.connections < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert made.raw(b"").startswith(b"HTTP/1.1 503 ")
+        with socket.create_connection(("127.0.0.1", made.server.port), 10, source_address=("127.0.0.2", 0)) as other:
+            other.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 501 ")
+        for connection in held:
+            connection.close()
+
+
+def test_what_is_one_address() -> None:
+    for one, other, same in (
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%lo", "fe80::2%lo", True),
+    ):
+        assert (address_of((one, 1)) == address_of((other, 1, 0, 0))) is same, (one, other)
+
+
+def test_a_system_without_threads_loses_no_places(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each visitor who is turned away leaves the place that it had."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(2 * LIMITS.most_connections):
+            assert stand.raw(b"") == b""
+    assert stand.server.connections == 0
+    assert stand.post(stand.request(0))[0] == 200
 
 
 def test_ends_although_somebody_holds_on(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from edgekit import digest
 from edgekit.seal.keys import MemoryKey, generate
-from edgekit.transparency.leaf import ReleaseLeaf
 from edgekit.transparency.log_reader import LogReader
 from edgekit.transparency.note import VerifierKey
 from edgekit.transparency.tile_log import TileLog, found_log
 from edgekit.transport.file import FileTransport
+from edgekit.types.release_leaf import ReleaseLeaf
 
 ORIGIN = "example.org/log"
 

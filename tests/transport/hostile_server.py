@@ -210,7 +210,8 @@ class HostileServer:
                 with self._lock:
                     self._connections.discard(raw)
                     self._connections.add(connection)
-            while (exchange := self._receive(connection)) is not None:
+            rest = bytearray()  # clients may send the next request before they have the answer
+            while (exchange := self._receive(connection, rest)) is not None:
                 self._behaviour(exchange)
                 if not exchange.keep:
                     return
@@ -222,8 +223,8 @@ class HostileServer:
             connection.close()
             raw.close()
 
-    def _receive(self, connection: socket.socket) -> Exchange | None:
-        data = b""
+    def _receive(self, connection: socket.socket, rest: bytearray) -> Exchange | None:
+        data = bytes(rest)
         while b"\r\n\r\n" not in data:
             more = connection.recv(2**16)
             if not more or len(data) > LONGEST_REQUEST_BYTES:
@@ -238,6 +239,8 @@ class HostileServer:
             if not more:
                 return None
             body += more
+        length = int(headers.get("content-length", 0))
+        body, rest[:] = body[:length], body[length:]
         name = target.lstrip("/")
         with self._lock:
             self.seen.append(Seen(method, name, headers))

@@ -23,17 +23,19 @@ from tests.cli.channel_desk import INIT, PUBLISH, Desk, make_desk
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+NAMED_ELSEWHERE = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 STEPS = re.compile(r"^\*\*([^*]+)\*\*(?:(?!\n\n).)*\n\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def names_in(path: Path) -> set[str]:
+    """Names of the tests of a file."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
 def functions() -> set[tuple[str, str]]:
     """File and name of every test of this folder."""
-    found = set()
-    for path in HERE.glob("test_*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                found.add((path.name, node.name))
-    return found
+    return {(path.name, name) for path in HERE.glob("test_*.py") for name in names_in(path)}
 
 
 def test_every_attack_is_in_the_table_and_every_line_is_a_test() -> None:
@@ -54,6 +56,10 @@ def test_every_error_in_the_table_is_one_of_ours() -> None:
 def test_other_places_that_are_named_are_there() -> None:
     for path in re.findall(r"`(tests/[\w/.]+)`", PAGE):
         assert (HERE.parents[2] / path).exists(), path
+    elsewhere = NAMED_ELSEWHERE.findall(PAGE)
+    assert len(elsewhere) >= 50
+    for path, name in elsewhere:
+        assert name in names_in(HERE.parents[2] / path), f"{path}::{name}"
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.addressing.torrent import make_torrent, write_torrent
-from edgekit.channel.names import torrent_file
+from edgekit.addressing.torrent import make_torrent, torrent_file, write_torrent
 from edgekit.errors import EdgekitError, SourcesError
 from edgekit.gateway.server import Gateway
 from edgekit.gateway.shelf import Shelf
@@ -286,7 +285,7 @@ def test_a_seeding_node_whose_slot_rots_gives_nothing_of_it(realm: Realm, file: 
     other = Realm(realm.folder, realm.keys)
     other.node = tmp_path / "other"
     with seeding(realm) as (url, made):
-        until(lambda: model.sha256 in made.given and len(made._share.kept) > documents)
+        until(lambda: model.sha256 in made.given and len(made.share.kept) > documents)
         good = fetch(url, model)
         flip(slot.folder / file)
         for _ in range(20):

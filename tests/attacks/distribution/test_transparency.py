@@ -174,7 +174,10 @@ def test_witnesses_that_nobody_named(realm: Realm, notary: Notary) -> None:
 @pytest.mark.parametrize("quorum", ["none", "all"])
 @pytest.mark.parametrize("at", [0, 100, 301])
 def test_a_log_that_forks(realm: Realm, notary: Notary, quorum: str, at: int) -> None:
-    """Every key is in one hand, the witnesses' too: the node remembers what it was shown, and can show both heads."""
+    """Every key is in one hand, the witnesses' too: the node remembers what it was shown, and can show both heads.
+
+    It does not forget either: the log is believed no more, also when it shows the honest history again.
+    """
     notary.watch(realm.node, quorum)
     third = realm.publish(3).path
     shutil.move(realm.channel / "log", realm.folder / "before")
@@ -189,6 +192,8 @@ def test_a_log_that_forks(realm: Realm, notary: Notary, quorum: str, at: int) ->
     (evidence,) = (realm.node / "trust" / "log" / "evidence").iterdir()
     assert str(evidence) in str(error)
     assert read_evidence(evidence.read_bytes()).heads == tuple(head.encode() for head in error.heads)
+    shutil.rmtree(realm.channel / "log")
+    shutil.copytree(realm.folder / "before", realm.channel / "log")
     with realm.refuses(SplitViewError, learns=True):
         realm.update()
 

@@ -1,6 +1,7 @@
 """A node in a process of its own: fetches a blob from `torrent:` URLs and others, and then gives it out.
 
-    python -m tests.transport.torrent.node_program BLOB.json TARGET URL... [--stay] [--pieces] [--short] [--up N] [--down N]
+    python -m tests.transport.torrent.node_program BLOB.json TARGET URL...
+        [--stay] [--pieces] [--short] [--up N] [--down N]
 
 Prints lines of JSON: where it listens, the pieces that it has got if asked for, and how the fetch ended. With `--stay`
 it seeds until its standard input ends. Limits are in bytes/s.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.addressing import bencode
+from edgekit.addressing.torrent import SHORTEST_PIECE_BYTES
 from edgekit.errors import MalformedError, TransferError
 from edgekit.types.blob import Addresses, Blob
 from tests.transport.conftest import Start as StartServer
@@ -32,7 +33,7 @@ def signed(made: Made, folder: Path, **changes: object) -> tuple[Blob, Path]:
 def test_hashes_of_v1_that_contradict_those_of_v2_end_the_torrent(
     made: Made, start: StartServer, connect: Connect, tmp_path: Path
 ) -> None:
-    pieces = bytes(20 * (-(-made.noise.blob.size_bytes // 16384)))
+    pieces = bytes(20 * (-(-made.noise.blob.size_bytes // SHORTEST_PIECE_BYTES)))
     blob, torrent = signed(made, tmp_path, pieces=pieces)
     server = start({f"torrents/{blob.sha256}.torrent": torrent.read_bytes(), blob.file_name: made.noise.data})
     transport = connect(server.url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.addressing.torrent import SHORTEST_PIECE_BYTES
 from edgekit.errors import AbsentError, DigestError, MalformedError, SourcesError, StalledError, TransferError
 from edgekit.testing.transport_check import check_blob_transport
 from edgekit.transport.fetch import SCRATCH_SUFFIX, Sources
@@ -148,7 +151,7 @@ def test_only_what_is_asked_for_is_fetched(made: Made, seed: Start, connect: Con
     swarm = transport._swarm
     assert swarm is not None
     assert swarm.status().downloaded_bytes <= 2**18
-    assert swarm.pieces(made.noise.blob) == {2**20 // 16384}
+    assert swarm.pieces(made.noise.blob) == {2**20 // SHORTEST_PIECE_BYTES}
 
 
 def test_what_is_there_is_given_out_while_the_rest_comes(
@@ -166,7 +169,7 @@ def test_what_is_there_is_given_out_while_the_rest_comes(
     while swarm.status().uploaded_bytes < half and time.monotonic() < deadline:
         other.told("pieces")
     assert half <= swarm.status().uploaded_bytes
-    assert len(swarm.pieces(made.noise.blob)) * 16384 < made.noise.blob.size_bytes - 2**20
+    assert len(swarm.pieces(made.noise.blob)) * SHORTEST_PIECE_BYTES < made.noise.blob.size_bytes - 2**20
 
 
 def test_a_closed_transport_ends_its_readers(made: Made, connect: Connect, ear: Ear, tmp_path: Path) -> None:
@@ -198,6 +201,8 @@ def test_a_fetch_that_others_finish_lets_go_of_the_swarm(
     time.sleep(0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["fetched"]
     assert sources.dropped == ()
+    assert transport._swarm is not None
+    assert transport._swarm.status().torrents == ()
 
 
 def test_a_disk_that_cannot_be_written_is_said(made: Made, seed: Start, connect: Connect, tmp_path: Path) -> None:
@@ -272,3 +277,15 @@ def test_a_torrent_without_an_end_is_cut_off(made: Made, start: StartServer, con
     with pytest.raises(SourcesError):
         Sources([connect(server.url)]).fetch(made.noise.blob, tmp_path / "fetched")
     assert not (tmp_path / "fetched").exists()
+
+
+def test_without_libtorrent_its_extra_is_named() -> None:
+    program = (
+        "import sys; sys.modules['libtorrent'] = None\n"
+        "from edgekit.errors import MissingExtraError\n"
+        "from edgekit.transport.opening import open_transport\n"
+        "try: open_transport('torrent:?peer=192.0.2.1:6881')\n"
+        "except MissingExtraError as error: print(error.hint)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "edgekit-ml[p2p]" in done.stdout

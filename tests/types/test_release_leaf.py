@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import InputError, MalformedError
-from edgekit.transparency.leaf import LARGEST_VERSION, ReleaseLeaf, read_leaf
 from edgekit.types.manifest import NAME
+from edgekit.types.release_leaf import LARGEST_VERSION, ReleaseLeaf, read_leaf
 from edgekit.types.strict_json import canonical
 
 LEAF = ReleaseLeaf("vision/lite0", 3, "1.2.0", "ab" * 32, "cd" * 32)
