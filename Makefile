@@ -34,6 +34,7 @@ device-tests:
 	@echo $(DEVICE_TESTS)
 
 # Other people's programs, which read and write what edgekit signs, packs and publishes.
+# A real kubo is optional (245 MB): after tests/interop/install_kubo.sh its tests run too.
 INTEROP_TESTS := tests/interop tests/seal tests/cli/test_keys.py tests/cli/test_channel.py tests/pack/test_other_readers.py \
 	tests/node/test_arm64.py tests/node/test_page.py tests/delta/test_zstd_patch.py tests/delta/test_residual_on_arm.py
 

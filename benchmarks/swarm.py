@@ -129,7 +129,7 @@ def run(case: Case) -> dict[str, Any]:
             if watch.result.get("event") == "fetched"
             and (folder / f"node-{number}").read_bytes() == made.noise.data
         ]  # fmt: skip
-        return _result(case, together, complete, watches) | {"exits": ends, "files": _left(folder)}
+        return _result(case, together, complete, watches) | {"exits": ends}
 
 
 def _seeds(case: Case, made: Made, folder: Path, tracker: str, stack: ExitStack) -> tuple[list[Program], list[int]]:
@@ -141,11 +141,6 @@ def _seeds(case: Case, made: Made, folder: Path, tracker: str, stack: ExitStack)
         for number in range(case.good + case.bad)
     ]  # fmt: skip
     return [program for program, _ in started], [port for _, port in started]
-
-
-def _left(folder: Path) -> list[str]:
-    """What nodes left on the disk beside whole files: the parts that a later run would go on with."""
-    return sorted(path.name for path in folder.iterdir() if path.name.startswith("node-") and path.suffix == "")
 
 
 def _result(case: Case, together: float, complete: list[Watch], watches: list[Watch]) -> dict[str, Any]:

@@ -6,9 +6,6 @@ What was verified is remembered in a folder, so that nobody can show an older st
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,11 +24,11 @@ from edgekit.errors import (
     LengthError,
     MalformedError,
     SourcesError,
-    StalledError,
     TransportError,
     TrustError,
     UnknownTargetError,
 )
+from edgekit.transport.asking import ask_all, told
 from edgekit.transport.reading import read_all
 from edgekit.transport.transport import Transport
 from edgekit.types.blob import Blob, check_sha256
@@ -108,9 +105,9 @@ def follow(
     trust, now = TrustFolder(trust_dir), clock()
     trust.check_clock(now)
     known = _known(trust, root)
-    answers = _ask_all(mirrors, lambda mirror: ask_mirror(mirror, target, known, now), known)
+    answers = _answers(mirrors, lambda mirror: ask_mirror(mirror, target, known, now), known)
     newest = max(answers, key=lambda answer: answer.root_version)
-    faults = {answer.mirror.url: _told(answer.fault, answer.mirror) for answer in answers if answer.fault}
+    faults = {answer.mirror.url: told(answer.fault, answer.mirror) for answer in answers if answer.fault}
     good = [answer for answer in answers if not answer.fault and answer.root_version == newest.root_version]
     if not good:
         trust.write_metadata({"root.json": newest.files["root.json"]})  # a key that was revoked stays so
@@ -174,42 +171,18 @@ def _known(trust: TrustFolder, root: bytes | None) -> dict[str, bytes]:
     return known | {"root.json": check_root(root, where="the root metadata to trust")}
 
 
-def _ask_all(
+def _answers(
     mirrors: Sequence[Transport], ask: Callable[[Transport], Answer], known: Mapping[str, bytes]
 ) -> list[Answer]:
-    """What each mirror answers, in their order; those that are silent for too long are told as stalled.
-
-    They are asked at the same time. A thread that is given up goes on reading until its transport is closed.
-    """
-    if len(mirrors) == 1:
-        return [ask(mirrors[0])]
-    arrived: queue.SimpleQueue[tuple[int, Answer | Exception]] = queue.SimpleQueue()
-
-    def work(number: int, mirror: Transport) -> None:
-        try:
-            arrived.put((number, ask(mirror)))
-        except Exception as error:  # raised below, where somebody sees it
-            arrived.put((number, error))
-
-    for number, mirror in enumerate(mirrors):
-        threading.Thread(target=work, args=(number, mirror), daemon=True).start()
-    answers: dict[int, Answer] = {}
-    deadline = time.monotonic() + LONGEST_S
-    while len(answers) < len(mirrors):
-        try:
-            number, answer = arrived.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        if isinstance(answer, Exception):
-            raise answer
-        answers[number] = answer
-        if not answer.fault:
-            deadline = min(deadline, time.monotonic() + PATIENCE_S)
-    for number, mirror in enumerate(mirrors):
-        if number not in answers:
-            silent = StalledError("it did not answer in time, and was not waited for", source=mirror.url)
-            answers[number] = Answer(mirror, {"root.json": known["root.json"]}, fault=silent)
-    return [answers[number] for number in range(len(mirrors))]
+    """What each mirror answers, in their order; those that are silent for too long are told as stalled."""
+    found = ask_all(
+        mirrors, ask, patience_s=PATIENCE_S, longest_s=LONGEST_S, is_good=lambda answer: answer.fault is None
+    )
+    answers = [
+        Answer(mirror, {"root.json": known["root.json"]}, fault=answer) if isinstance(answer, EdgekitError) else answer
+        for mirror, answer in found
+    ]
+    return sorted(answers, key=lambda answer: mirrors.index(answer.mirror))
 
 
 def _stale(answers: Sequence[Answer], best: Answer) -> dict[str, str]:
@@ -226,11 +199,6 @@ def _stale(answers: Sequence[Answer], best: Answer) -> dict[str, str]:
     return found
 
 
-def _told(fault: EdgekitError, mirror: Transport) -> str:
-    """A mirror's fault without its URL, which stands beside it wherever faults are shown."""
-    return str(fault).removeprefix(f"{mirror.url}: ")
-
-
 def _most_telling(answers: Sequence[Answer]) -> EdgekitError:
     """The one error to raise when no mirror can be used: what cannot be trusted says more than what is not there."""
     faults = [answer.fault for answer in answers if answer.fault]
@@ -238,8 +206,8 @@ def _most_telling(answers: Sequence[Answer]) -> EdgekitError:
         return faults[0]
     broken = next((fault for fault in faults if isinstance(fault, TrustError)), None)
     if broken is None:
-        told = {answer.mirror.url: _told(answer.fault, answer.mirror) for answer in answers if answer.fault}
-        return SourcesError("no mirror of the channel can be read", faults=told, hint="is the network there?")
+        named = {answer.mirror.url: told(answer.fault, answer.mirror) for answer in answers if answer.fault}
+        return SourcesError("no mirror of the channel can be read", faults=named, hint="is the network there?")
     others = "".join(f"\n  {fault}" for fault in faults if fault is not broken)
     return type(broken)(f"no mirror of the channel can be trusted:\n  {broken}{others}", hint=broken.hint)
 
@@ -274,7 +242,7 @@ def _fetch_index(target: str, best: Answer, answers: Sequence[Answer], faults: d
         try:
             return _read_target(answer.mirror, name, blob)
         except (TrustError, TransportError) as error:
-            faults[answer.mirror.url] = _told(error, answer.mirror)
+            faults[answer.mirror.url] = told(error, answer.mirror)
             found.append(error)
     raise _first_lie(found)
 

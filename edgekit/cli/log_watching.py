@@ -164,7 +164,7 @@ def _identity(
             raise RecipeError("--node stands in the place of --key, --name and --state", hint="give one or the other")
         from edgekit.node.folder import find_node
         from edgekit.node.identity import load_identity
-        from edgekit.node.transparency import log_memory
+        from edgekit.node.log_policy import log_memory
 
         folder = find_node(node)
         secret = load_identity(node, passphrase_source(passphrase_file, key="the node's key"))

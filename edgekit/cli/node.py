@@ -1,9 +1,8 @@
-"""`edgekit node`: set a node up, keep it up to date, look at it, and run what is installed."""
+"""`edgekit node`: keep a node up to date, look at it, and run what is installed."""
 
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import click
 from edgekit.cli.passphrase import passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.cli.verb_group import VerbGroup
-from edgekit.errors import InputError, NodeStateError, RecipeError
+from edgekit.errors import NodeStateError
 from edgekit.types.plain import to_plain
 from edgekit.types.progress import Silent
 
@@ -37,13 +36,12 @@ Examples:
   edgekit node infer /var/lib/edgekit inputs.npz --out outputs.npz
   edgekit node seed /var/lib/edgekit --gateway 0.0.0.0:8080 --listen 0.0.0.0:6881
 """
-LARGEST_POLICY_BYTES = 2**18
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 VERBS: Mapping[str, str] = {
-    "init": "edgekit.cli.node:init",
+    "init": "edgekit.cli.node_init:init",
     "update": "edgekit.cli.node:update",
     "run-once": "edgekit.cli.node:run_once",
     "status": "edgekit.cli.node:status",
@@ -64,83 +62,6 @@ def node() -> None:
     Nothing that a mirror sends is trusted. A release runs only after its signatures, and a self-test on this machine's
     runtime; one that fails leaves what ran before where it was (docs/node.md).
     """
-
-
-@node.command(epilog=EXAMPLES, short_help="Set a node up.")
-@click.argument("folder", type=_FOLDER, metavar="DIR")
-@click.option(
-    "--channel", "channels", multiple=True, required=True, metavar="URL", help="A mirror of the channel; repeatable."
-)
-@click.option("--trust", type=_FILE, required=True, metavar="ROOT", help="The channel's root.json, from its owner.")
-@click.option("--model", required=True, metavar="FAMILY/NAME", help="What the node runs.")
-@click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    metavar="URL",
-    help="Where else its files may come from: a swarm (torrent:), an IPFS gateway (ipfs:); repeatable.",
-)
-@click.option(
-    "--policy",
-    type=_FILE,
-    metavar="FILE",
-    help="Install only what a log shows: logs, witnesses, and how many of them (tlog-policy).",
-)
-@click.option(
-    "--log", "logs", multiple=True, metavar="URL", help="A copy of the log; repeatable.  [default: below each channel]"
-)
-@click.option("--cosign", is_flag=True, help="Be a witness: cosign each newer head of the log.")
-@click.option(
-    "--no-passphrase", is_flag=True, help="Leave its key open to whoever can read the folder: for unattended nodes."
-)
-@passphrase_option()
-@output_options
-@click.pass_obj
-def init(
-    terminal: Terminal,
-    /,
-    *,
-    folder: Path,
-    channels: tuple[str, ...],
-    trust: Path,
-    model: str,
-    sources: tuple[str, ...],
-    policy: Path | None,
-    logs: tuple[str, ...],
-    cosign: bool,
-    no_passphrase: bool,
-    passphrase_file: Path | None,
-) -> None:
-    """Set a node up in DIR: its settings, the root of trust, and an ed25519 key that never leaves it."""
-    from edgekit.node.disk import Disk
-    from edgekit.node.opened import LARGEST_ROOT_BYTES
-    from edgekit.node.settings import NodeSettings, TransparencySettings
-    from edgekit.node.setup import set_up
-
-    if no_passphrase and passphrase_file:
-        raise RecipeError("--no-passphrase and --passphrase-file exclude one another", hint="give one of them")
-    if (logs or cosign) and not policy:
-        raise RecipeError("--log and --cosign need --policy", hint="the policy says which log is meant, and its key")
-    root = _read(trust, LARGEST_ROOT_BYTES)
-    rules = _read(policy, LARGEST_POLICY_BYTES) if policy else None
-    transparency = TransparencySettings(logs=logs, cosign=cosign) if policy else None
-    settings = NodeSettings(model, channels, sources=sources, transparency=transparency).check()
-    source = passphrase_source(passphrase_file, key="the node's new key", confirm=True)
-    did = set_up(folder, settings, root, None if no_passphrase else source(), disk=Disk(), policy=rules)
-    if terminal.json:
-        terminal.result(
-            {
-                "did": did,
-                "folder": str(folder),
-                "model": model,
-                "channels": list(channels),
-                "sources": list(sources),
-                "policy": policy is not None,
-            }
-        )
-        return
-    click.echo(f"{did} follows {model}")
-    click.echo(f"next: edgekit node update {shlex.quote(str(folder))}")
 
 
 @node.command(short_help="Install what the channel calls current.")
@@ -245,15 +166,6 @@ def infer(terminal: Terminal, /, *, folder: Path, inputs: Path, out: Path, threa
     for name, shape in shapes.items():
         click.echo(f"{name}  {'x'.join(map(str, shape))}")
     terminal.note(f"{_title(slot.record.deployed)}, {out}")
-
-
-def _read(path: Path, limit_bytes: int) -> bytes:
-    """A file that the user names, one byte more than allowed at most: whoever takes it says that it is too long."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(limit_bytes + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _world(terminal: Terminal, passphrase_file: Path | None) -> World:

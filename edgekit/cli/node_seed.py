@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
@@ -51,6 +52,24 @@ class _Size(click.ParamType[int]):
             self.fail(f"{error}: write 500kB, 2MB, 1GiB", param, ctx)
 
 
+class _Seconds(click.ParamType[float]):
+    """A time, seconds."""
+
+    name = "SECONDS"
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if not self._least <= found < math.inf:
+            self.fail(f"{value!r} is no number of seconds from {self._least:g} on", param, ctx)
+        return found
+
+
 @click.command("seed", epilog=EXAMPLES, short_help="Go on running, and give to others what the node has.")
 @click.argument("folder", type=_FOLDER, metavar="DIR")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Seed torrents; peers connect here.")
@@ -65,23 +84,19 @@ class _Size(click.ParamType[int]):
 @click.option("--keep", type=_Size(), help="Disk for other machines' files and deltas.  [default: of node.toml, or 0]")
 @click.option(
     "--update-every",
-    type=click.FloatRange(min=0),
+    type=_Seconds(0.0),
     default=3600.0,
     show_default=True,
-    metavar="SECONDS",
     help="Update as `run-once` does; 0 leaves that to a timer.",
 )
 @click.option(
     "--recheck-every",
-    type=click.FloatRange(min=1),
+    type=_Seconds(1.0),
     default=6 * 3600.0,
     show_default=True,
-    metavar="SECONDS",
     help="Hash all that is given out again.",
 )
-@click.option(
-    "--for", "for_s", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="End after that time."
-)
+@click.option("--for", "for_s", type=_Seconds(0.0), default=0.0, help="End after that time.")
 @passphrase_option()
 @output_options
 @click.pass_obj
@@ -120,19 +135,22 @@ def seed(
         told.download_bytes_per_s if download_limit is None else download_limit,
         told.keep_bytes if keep is None else keep,
     )
+    limits.check()
     plan = SeedPlan(limits.keep_bytes, update_every, recheck_every, for_s)
-    seeder = Seeder(folder, world, [], plan)
-    with _until_ended(seeder.stop), ExitStack() as stack:
-        seeder.outlets = _open_outlets(stack, node, listen, gateway, limits)
-        for outlet in seeder.outlets:
+    stop, seeder = threading.Event(), None
+    with _until_ended(stop), ExitStack() as stack:
+        outlets = _open_outlets(stack, node, listen, gateway, limits)
+        for outlet in outlets:
             terminal.note(f"seeding at {_where(outlet.status())}")
         if witness:
             terminal.note(f"a witness at {stack.enter_context(_witness(node, witness, terminal))}")
+        seeder = Seeder(folder, world, outlets, plan, stop)
         seeder.run()
+    given_out = seeder.given_out if seeder else ()
     if terminal.json:
-        terminal.result({"outlets": list(seeder.given_out), "files": len(seeder.given)})
+        terminal.result({"outlets": list(given_out), "files": len(seeder.given) if seeder else 0})
         return
-    click.echo(f"gave out {size(sum(int(str(out['uploaded_bytes'])) for out in seeder.given_out))}")
+    click.echo(f"gave out {size(sum(int(str(out['uploaded_bytes'])) for out in given_out))}")
 
 
 class _EndedError(BaseException):
@@ -176,7 +194,7 @@ def _open_outlets(
 ) -> list[Outlet]:
     """The ways out; each has half of the upload where there are two. Closed with the stack, if not before."""
     outlets: list[Outlet] = []
-    upload = limits.upload_bytes_per_s // 2 if listen and gateway else limits.upload_bytes_per_s
+    upload = split(limits.upload_bytes_per_s, 2) if listen and gateway else limits.upload_bytes_per_s
     if listen:
         swarm = _swarm(node, listen, upload, limits.download_bytes_per_s)
         stack.callback(swarm.close)
@@ -186,6 +204,11 @@ def _open_outlets(
         outlets.append(_gateway(gateway, upload))
         stack.callback(outlets[-1].close)
     return outlets
+
+
+def split(bytes_per_s: int, ways: int) -> int:
+    """A limit for each of several; none stays none, which is 0, and one stays one."""
+    return -(-bytes_per_s // ways)
 
 
 def _swarm(node: Node, listen: str, upload: int, download: int) -> SwarmOutlet:

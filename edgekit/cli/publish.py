@@ -26,7 +26,7 @@ Examples:
   edgekit publish lite0.edgekit --to https://models.example.org/channel --trust 1.root.json --key vision.key \\
       --online-key online.key
   edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --delta-from lite0-1.edgekit
-  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --log channel/log \
+  edgekit publish lite0.edgekit --to channel/ --key vision.key --online-key online.key --log channel/log \\
       --log-key log.key
   edgekit publish lite0.edgekit --to channel/ --key vision-1.key              (the others sign the request)
   edgekit publish lite0.edgekit --to oci://localhost:5000/models/lite0        (a registry, without a channel)

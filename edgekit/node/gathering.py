@@ -49,7 +49,8 @@ class Gathering:
         share: Where it goes.
         mirrors: Of the channel.
         sources: Others that have its blobs.
-        budget_bytes: Of all files that are kept beside the slots. A swarm takes as much again for the one that it fetches.
+        budget_bytes: Of all files that are kept beside the slots; a swarm takes the space of the one that it fetches
+            once more.
         progress: Who watches; what it raises ends the round.
     """
 

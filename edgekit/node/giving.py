@@ -17,11 +17,12 @@ from edgekit import digest
 from edgekit.bundle.manifest_rules import SIGNATURE_FILE
 from edgekit.errors import EdgekitError, StorageError, TrustError
 from edgekit.node.folder import find_node
-from edgekit.node.keeping import Share, Stamp, holds
+from edgekit.node.keeping import Share
 from edgekit.node.opened import Node, integrity, look_at
 from edgekit.node.outlets import Outlet
 from edgekit.node.relaying import relayed_files
 from edgekit.node.slots import FILES, NAMES, RECORD, Slot, read_slots
+from edgekit.node.stamp import Stamp, holds
 from edgekit.node.world import World
 from edgekit.types.blob import Blob
 from edgekit.types.manifest import FILE_NAME
@@ -61,7 +62,7 @@ class Giver:
             recheck_every_s: Seconds after which everything that is given out is hashed again.
 
         Attributes:
-            changed: Set when the node holds or knows something else than at the look before; who waits for it clears it.
+            changed: Set when the node holds or knows something else than before; who waits for it clears it.
         """
         self._path = path
         self._folder = find_node(path)
@@ -169,7 +170,7 @@ class Giver:
             outlet.name(files)
 
     def _kept_files(self, node: Node) -> tuple[dict[str, Given], list[str]]:
-        """What is kept and may be given out; and digests of what is not to be kept: decayed, or of a revoked release."""
+        """What is kept and may be given out; and digests of the rest, decayed or of a revoked release."""
         found: dict[str, Given] = {}
         lost: list[str] = []
         for sha256, kept in self._share.kept.items():

@@ -13,17 +13,16 @@ that is replaced goes on being the same file here until this lets go of it.
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgekit import digest
 from edgekit.errors import MalformedError, StorageError
 from edgekit.node.disk import Disk, adopt, clear, make_folders
 from edgekit.node.folder import NodeFolder
 from edgekit.node.record import read_record, save_record
+from edgekit.node.stamp import Stamp
 from edgekit.transport.fetch import Sources
 from edgekit.types.blob import Blob
 from edgekit.types.progress import Progress
@@ -32,32 +31,6 @@ SCHEMA = "edgekit.share/1"
 LINK_SUFFIX = ".link"
 MOST_KEPT = 1024
 """Files that are kept, documents apart: the ledger is written whole for each."""
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What changes about a file when somebody writes to it or puts another one in its place.
-
-    Attributes:
-        inode: Which file of the disk.
-        size_bytes: Its size.
-        changed_ns: When it was written to last.
-    """
-
-    inode: int
-    size_bytes: int
-    changed_ns: int
-
-    @staticmethod
-    def of(path: Path) -> Stamp | None:
-        """Of a regular file; None where there is none."""
-        try:
-            found = path.lstat()
-        except OSError:
-            return None
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        return Stamp(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -314,12 +287,3 @@ def _names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}") from error
-
-
-def holds(path: Path, blob: Blob) -> bool:
-    """Whether a file is a blob, every byte hashed; one that cannot be read is not."""
-    found = Stamp.of(path)
-    try:
-        return found is not None and found.size_bytes == blob.size_bytes and digest.of_file(path) == blob.sha256
-    except OSError:
-        return False

@@ -12,8 +12,9 @@ from pathlib import Path
 from edgekit.errors import TransportError, TrustError
 from edgekit.node.disk import Disk, clear, make_folders, save
 from edgekit.node.keeping import Share
+from edgekit.node.log_policy import log_memory, policy_of
 from edgekit.node.opened import Node
-from edgekit.node.transparency import LOG, log_memory, policy_of
+from edgekit.node.transparency import LOG
 from edgekit.transparency.checkpoint import Checkpoint
 from edgekit.transparency.log_reader import CHECKPOINT, LogReader
 from edgekit.transparency.tiles import TILE_HEIGHT, TILE_WIDTH, tile_name, tile_width

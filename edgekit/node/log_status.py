@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from edgekit.errors import EdgekitError
+from edgekit.node.log_policy import log_memory, policy_of, read_kept
 from edgekit.node.opened import Node
 from edgekit.node.slots import current_slot
 from edgekit.node.status import LogStatus
-from edgekit.node.transparency import log_memory, policy_of, read_kept
 from edgekit.transparency.policy import Policy
 from edgekit.types.release_leaf import ReleaseLeaf
 

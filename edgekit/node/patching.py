@@ -6,6 +6,7 @@ is fetched, and the node's owner is told why.
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from edgekit.channel.client import Followed, fetch_deltas
 from edgekit.delta.applying import PROGRAM_BYTES, apply_delta
 from edgekit.delta.codecs import available
 from edgekit.delta.index import Delta, choose_delta, read_index
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, TransportError
 from edgekit.node.disk import Disk, clear
 from edgekit.node.memory_limit import memory_bytes
 from edgekit.node.slots import Slot
-from edgekit.transport.fetch import Sources
+from edgekit.transport.fetch import SCRATCH_SUFFIX, Sources
+from edgekit.transport.part_file import SUFFIX as PART_SUFFIX
 from edgekit.transport.part_file import missing_bytes
 from edgekit.transport.transport import Transport
 from edgekit.types.blob import Blob
@@ -28,6 +30,8 @@ from edgekit.units import size
 
 OUT_SUFFIX = ".patched"
 """Behind the digest of the wanted file, in the folder of what is not whole yet: what a delta is making."""
+MOST_FAILURES = 3
+"""So many deltas may fail in one update, each with a minute and more of work; then files are fetched whole."""
 
 Fetch = Callable[[Blob, Path], None]
 Tell = Callable[[str], None]
@@ -82,6 +86,7 @@ class Patcher:
         self._disk = disk
         self._fetch = fetch
         self._tell = tell
+        self._failures = 0
 
     def patched(self, path: str, blob: Blob, slots: Sequence[Slot]) -> Path | None:
         """A wanted file in the folder of parts, verified; None where it has to be fetched whole.
@@ -94,7 +99,7 @@ class Patcher:
         bases = {sha256: slot.files / name for slot in slots for name, sha256 in slot.record.deployed.files.items()}
         fitting = [delta for delta in self._deltas if _has_room(delta)]
         delta = choose_delta(fitting, bases=bases.keys(), target=blob.sha256, codecs=available())
-        if delta is None:
+        if delta is None or self._failures >= MOST_FAILURES:
             return None
         patch = self._parts / f"{blob.sha256}.{delta.sha256}"
         if _still_to_come(delta.blob, patch) >= missing_bytes(blob, self._parts / blob.sha256):
@@ -108,9 +113,18 @@ class Patcher:
             clear(self._disk, patch)
         except EdgekitError as error:
             self._tell(f"the change cannot be used, and {path} is fetched whole: {error}")
+            self._failures += 1
             clear(self._disk, patch)
+            self._give_up(patch, blob, isinstance(error, TransportError))
             return None
         return out
+
+    def _give_up(self, patch: Path, blob: Blob, may_go_on: bool) -> None:
+        """Remove what has come of a delta; it stays where a later update may go on, and the disk has room beside it."""
+        if may_go_on and shutil.disk_usage(self._parts).free >= missing_bytes(blob, self._parts / blob.sha256):
+            return
+        for suffix in (PART_SUFFIX, SCRATCH_SUFFIX):
+            clear(self._disk, patch.with_name(patch.name + suffix))
 
 
 def _has_room(delta: Delta) -> bool:

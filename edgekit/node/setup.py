@@ -12,9 +12,11 @@ from edgekit.node.disk import Disk, make_folders, save
 from edgekit.node.folder import NodeFolder, locked
 from edgekit.node.identity import FILE_NAME as KEY_NAME
 from edgekit.node.identity import create_identity, read_did
+from edgekit.node.log_policy import check_policy
 from edgekit.node.opened import LARGEST_ROOT_BYTES
 from edgekit.node.settings import NodeSettings, write_settings
-from edgekit.node.transparency import check_policy
+from edgekit.transport.opening import open_transport
+from edgekit.transport.torrent_url import parse_torrent_url
 from edgekit.types.strict_json import read_strict
 
 
@@ -103,6 +105,8 @@ def _settled(settings: NodeSettings, policy: bytes | None) -> NodeSettings:
     if found is not None and policy is not None:
         check_policy(policy)
         found = replace(found, policy_sha256=digest.of_bytes(policy), logs=tuple(map(_absolute, found.logs)))
+    for url in (*settings.channels, *settings.sources, *(found.logs if found else ())):
+        _check_url(url)
     return replace(
         settings,
         channels=tuple(map(_absolute, settings.channels)),
@@ -111,7 +115,22 @@ def _settled(settings: NodeSettings, policy: bytes | None) -> NodeSettings:
     ).check()
 
 
+def _check_url(url: str) -> None:
+    """That a place can be asked, as far as can be told without asking it.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if url.startswith("torrent:"):
+        parse_torrent_url(url)  # without the library that a swarm takes, which may be installed later
+    else:
+        open_transport(url).close()
+
+
 def _absolute(url: str) -> str:
-    """A path, with "file:" before it or not, as it is from anywhere; a URL as it is."""
+    """A path, with "file:" or "torrent:" before it or not, as it is from anywhere; a URL as it is."""
+    if url.startswith("torrent:"):
+        channel, mark, query = url.removeprefix("torrent:").partition("?")
+        return f"torrent:{channel and _absolute(channel)}{mark}{query}"
     path = url.removeprefix("file:")
     return url if path.startswith("//") or ":" in path.split("/")[0] else str(Path(path).absolute())

@@ -151,19 +151,19 @@ class Staging:
 
     def _is_there(self, path: str, blob: Blob) -> bool:
         """Whether an earlier run has brought the file; one that is not right goes."""
-        place = self.path / FILES / path
-        if _is_blob(place, blob):
+        found = self.path / FILES / path
+        if _is_blob(found, blob):
             return True
-        clear(self._disk, place)
+        clear(self._disk, found)
         return False
 
     def _copied(self, blob: Blob, wanted: Wanted, slots: Sequence[Slot]) -> Path | None:
         """A copy of a file that an installed release has, or this one under another name; None where none is sound."""
         part = self.path / PARTS / f"{blob.sha256}{COPY_SUFFIX}"
         installed = [(slot.files, slot.record.deployed.files) for slot in slots]
-        for place in _places(blob, [(self.path / FILES, wanted.digests), *installed]):
-            if _is_blob(place, blob):
-                self._disk.copy(place, part)
+        for source in _places(blob, [(self.path / FILES, wanted.digests), *installed]):
+            if _is_blob(source, blob):
+                self._disk.copy(source, part)
                 return part
         return None
 

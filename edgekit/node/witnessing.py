@@ -12,8 +12,8 @@ from edgekit import digest
 from edgekit.errors import InputError, MalformedError
 from edgekit.node.disk import make_folders, save
 from edgekit.node.folder import NodeFolder
+from edgekit.node.log_policy import log_memory, policy_of
 from edgekit.node.opened import Node
-from edgekit.node.transparency import log_memory, policy_of
 from edgekit.transparency.note import LARGEST_NOTE_BYTES, VerifierKey, read_note
 from edgekit.transparency.witness import Witness
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,8 +113,10 @@ def release_deltas(
         InputError: One of `bases` is no bundle that can be read, or of another model.
         StorageError: There is no room for temporary files.
     """
-    with _bundle_shelf(bundle) as new:
+    with ExitStack() as stack:
+        new = stack.enter_context(_bundle_shelf(bundle))
         name = new.manifest.name
+        olds = [_opened_base(stack, base, name) for base in bases]
         kept, notes = _kept(place, records, new.manifest)
         lacking = sorted({CODECS[each].maker_needs for each in CODECS.keys() - makers()})
         if lacking:
@@ -122,13 +124,8 @@ def release_deltas(
         have = {(delta.base, delta.target) for delta in kept}
         made: list[FileDelta] = []
         current = _current_shelf(place, records, name, notes)
-        if current:
-            made += _between(current, new, have, notes, progress)
-        for base in bases:
-            with _bundle_shelf(base) as old:
-                if old.manifest.name != name:
-                    raise InputError(f"{base} holds {old.manifest.name}, not {name}")
-                made += _between(old, new, have, notes, progress)
+        for old in [current, *olds] if current else olds:
+            made += _between(old, new, have, notes, progress)
     return ReleaseDeltas(tuple(made), tuple(kept), tuple(notes))
 
 
@@ -204,6 +201,21 @@ def _current_shelf(place: Transport, records: Records, name: str, notes: list[st
     except (TransportError, TrustError) as error:
         notes.append(f"no deltas from the current release, which cannot be read: {error}")
         return None
+
+
+def _opened_base(stack: ExitStack, base: Path, name: str) -> _Shelf:
+    """A release that readers may have.
+
+    Raises:
+        InputError: It is no bundle that can be read, or of another model.
+    """
+    try:
+        old = stack.enter_context(_bundle_shelf(base))
+    except TrustError as error:
+        raise InputError(f"deltas cannot be made from {base}: {error}", hint=error.hint) from error
+    if old.manifest.name != name:
+        raise InputError(f"{base} holds {old.manifest.name}, not {name}")
+    return old
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from edgekit.channel.mirror import LIMITS
 from edgekit.channel.names import DELTAS, ROLE, metadata_file, proof_file, target_file
 from edgekit.channel.tuf_objects import Snapshot, Targets
 from edgekit.delta.index import LARGEST_INDEX_BYTES, read_index
-from edgekit.errors import InputError, MalformedError, StorageError, TransportError
+from edgekit.errors import AbsentError, InputError, LengthError, MalformedError, StorageError, TransportError
 from edgekit.oci.media_types import IMAGE_INDEX, IMAGE_MANIFEST
 from edgekit.oci.reading import MOST_MANIFEST_BYTES
 from edgekit.publish.periods import period_of
@@ -156,8 +157,9 @@ class _Reach:
             self._document(file)
         elif file not in self.names:
             self.names.add(file)
-            for delta in read_index(read_all(self._place, file, limit_bytes=LARGEST_INDEX_BYTES)):
-                self.names.add(delta.blob.file_name)
+            with suppress(AbsentError, LengthError, MalformedError):  # then nobody is led to a delta by it
+                for delta in read_index(read_all(self._place, file, limit_bytes=LARGEST_INDEX_BYTES)):
+                    self.names.add(delta.blob.file_name)
 
     def _document(self, name: str) -> None:
         """A release index, an image index or an image manifest, and all that it refers to."""

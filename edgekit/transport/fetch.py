@@ -190,9 +190,8 @@ def _watch(board: Board, size_bytes: int, progress: Progress) -> None:
         told, over = 0, False
         while not over:
             there, over = board.wait(_LOOK_S)
-            if there > told:
-                stage.advance(there - told)
-                told = there
+            stage.advance(max(0, there - told))  # also by nothing: whoever watches may end it by an exception
+            told = max(told, there)
 
 
 def _check_empty(blob: Blob) -> None:

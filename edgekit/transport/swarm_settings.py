@@ -108,7 +108,7 @@ def session_settings(settings: SwarmSettings) -> Mapping[str, str | int | bool]:
         "peer_connect_timeout": max(1, round(patience.connect_s)),
         "handshake_timeout": silence_s,
         "request_timeout": silence_s,
-        "piece_timeout": max(1, silence_s // 2),
+        "piece_timeout": max(1, silence_s // 5),  # then others are asked for the same
         "peer_timeout": 6 * silence_s,
         "urlseed_timeout": silence_s,
         "urlseed_pipeline_size": 1,  # many a web server loses a request that comes before it has answered the last one

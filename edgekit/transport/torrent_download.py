@@ -18,7 +18,8 @@ from edgekit.transport.torrent_transfer import LOOK_S, Transfer
 from edgekit.transport.torrent_url import TorrentPlace
 from edgekit.types.blob import Addresses, Blob
 
-_CHANNEL_SHARE = 0.25
+_LEAVE_S = 3.0
+_CHANNEL_SHARE = 0.15
 """Of the time that an answer may take: then peers are asked for the torrent, whatever the channel does."""
 
 
@@ -48,12 +49,17 @@ class Download:
         self._places: list[TorrentPlace] = []
         self._finding = False
         self._question: Question | None = None
+        self._met_peers = False
         self._transfer: Transfer | None = None
         self._fault: EdgekitError | None = None
         self._closed = False
 
     def join(self, place: TorrentPlace) -> None:
-        """Look for the blob there too, if that is not done yet."""
+        """Look for the blob there too, if that is not done yet.
+
+        Raises:
+            TransferError: The folder cannot be made.
+        """
         with self._changed:
             if place in self._places or self._closed:
                 return
@@ -61,6 +67,10 @@ class Download:
             if self._transfer is not None:
                 self._transfer.introduce(place)
             elif not self._finding:
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    raise TransferError(f"{self.folder} cannot be made: {error.strerror}") from error
                 self._finding, self._fault = True, None
                 threading.Thread(target=self._find, name="edgekit-torrent", daemon=True).start()
 
@@ -82,16 +92,15 @@ class Download:
 
     def close(self) -> None:
         """Leave the swarm; readers end with an error. Nothing is written to the folder any more once this returns."""
-        transfer, finding = self._end()
+        transfer = self._end()
         if transfer is not None:
             transfer.close()
-        if finding:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._finding, self._patience.answer_s)
+        with self._changed:  # whoever asks for the torrent next has to find that nobody asks for it any more
+            self._changed.wait_for(lambda: self._question is None, _LEAVE_S)
 
     def end(self) -> None:
         """Have readers end with an error; whoever closes the session leaves the swarm."""
-        transfer, _ = self._end()
+        transfer = self._end()
         if transfer is not None:
             transfer.end()
 
@@ -110,11 +119,11 @@ class Download:
         with self._changed:
             return self._transfer.counts() if self._transfer else Counts()
 
-    def _end(self) -> tuple[Transfer | None, bool]:
+    def _end(self) -> Transfer | None:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            return self._transfer, self._finding
+            return self._transfer
 
     def _await_transfer(self, source: str) -> Transfer:
         began = time.monotonic()
@@ -126,7 +135,8 @@ class Download:
                 if self._fault is not None:
                     raise self._fault
                 if waited_s >= self._patience.answer_s:
-                    if self._question is not None and self._question.met_peers:
+                    met = self._question.met_peers if self._question else self._met_peers
+                    if met:
                         raise StalledError(
                             f"no peer gave out its torrent in {waited_s:.0f} s{self._notes}", source=source
                         )
@@ -139,12 +149,9 @@ class Download:
     def _find(self) -> None:
         """Get the torrent, from an earlier run or a channel; otherwise have peers asked for it."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             torrent = kept_torrent(self.blob, self._kept) or self._from_channels() or self._from_peers()
             if torrent is not None:
                 self._begin(torrent)
-        except OSError as error:
-            self._fail(TransferError(f"{self.folder} cannot be made: {error.strerror}"))
         except EdgekitError as error:
             self._fail(error)
         finally:
@@ -177,8 +184,17 @@ class Download:
                 self._notes.add(left[0].channel, str(error))
 
     def _from_peers(self) -> Torrent | None:
-        self._question = Question(self.blob, self._addresses, self.folder, self._session, self._notes)
-        return self._question.ask(lambda: tuple(self._places), lambda: self._closed)
+        question = Question(self.blob, self._addresses, self.folder, self._session, self._notes)
+        with self._changed:
+            if self._closed:
+                return None
+            self._question = question
+        try:
+            return question.ask(lambda: tuple(self._places), lambda: self._closed)
+        finally:
+            with self._changed:
+                self._question, self._met_peers = None, question.met_peers
+                self._changed.notify_all()
 
     def _begin(self, torrent: Torrent) -> None:
         with self._changed:

@@ -57,6 +57,10 @@ class Wants:
         """A reader leaves."""
         self._spans.remove(span)
 
+    def numbers(self) -> list[int]:
+        """The pieces that somebody waits for, as was last told."""
+        return [number for number, priority in enumerate(self._told) if priority != UNWANTED]
+
     def forget(self) -> None:
         """Nothing was told yet: libtorrent begins anew."""
         self._told = [UNWANTED] * len(self._told)

@@ -25,6 +25,7 @@ from edgekit.types.blob import Blob
 
 LOOK_S = 0.1
 RETRY_S = 2.0
+SILENT_S, MOST_HURRIED = 1.0, 16
 MOST_RESTARTS = 8
 
 
@@ -57,7 +58,8 @@ class Transfer:
         self._wrong_pieces = self._wrong_bytes = self._restarts = 0
         self._before = Counts()
         self._met_peers = self._healthy = False
-        self._retried = time.monotonic()
+        self._retried = self._heard = time.monotonic()
+        self._received = 0
         self._fault: TransferError | None = None
         with self._changed:  # alerts come at once, and need the handle
             self._handle: Any = session.add(fetch_params(torrent, folder), self._hear)
@@ -133,8 +135,8 @@ class Transfer:
             while not slot:
                 if self._fault is not None:
                     raise TransferError(str(self._fault), source=source, hint=self._fault.hint)
-                waits = slot in self._asked.get(number, ())
-                if number in self._have and not waits:
+                asked = any(one is slot for one in self._asked.get(number, ()))
+                if number in self._have and not asked:
                     self._asked.setdefault(number, []).append(slot)
                     self._handle.read_piece(number)
                 self._changed.wait(LOOK_S)
@@ -152,6 +154,12 @@ class Transfer:
         if healthy != self._healthy:
             self._healthy = healthy
             self._want()
+        if counts.downloaded_bytes != self._received:
+            self._received, self._heard = counts.downloaded_bytes, now
+        elif now - self._heard >= SILENT_S and number not in self._have:
+            # Somebody holds it who says nothing; libtorrent asks others for the same only where it is told to hurry.
+            for missing in [one for one in self._wants.numbers() if one not in self._have][:MOST_HURRIED]:
+                self._handle.set_piece_deadline(missing, 0)
         if number not in self._have and now - self._retried >= RETRY_S:
             self._retried = now
             if self._wrong_pieces and not counts.peers and self._restarts < MOST_RESTARTS:

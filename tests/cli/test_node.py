@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgekit.cli.app import run
+from edgekit.cli.node_seed import split
 from edgekit.emit.exporter import emit
 from edgekit.node import infer as infer_module
 from edgekit.transparency.note import VerifierKey
@@ -215,6 +216,29 @@ def test_a_log_without_a_policy(publisher: Publisher, edgekit: Edgekit, tmp_path
     assert not (tmp_path / "node").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--source", "carrier:pigeon"],
+        ["--source", "torrent:"],
+        ["--source", "torrent:?peer=nobody"],
+        ["--source", "ipfs:"],
+        ["--channel", "gopher://example.org"],
+    ],
+)
+def test_a_place_that_cannot_be_asked(publisher: Publisher, edgekit: Edgekit, tmp_path: Path, words: list[str]) -> None:
+    """It is refused while somebody looks, and not passed over at every update."""
+    root = publisher.folder / "metadata" / "1.root.json"
+    given = ["--channel", publisher.folder, "--trust", root, "--model", MODEL, "--no-passphrase"]
+    assert edgekit("init", tmp_path / "node", *given, *words, code=2)["error"]["message"]
+    assert not (tmp_path / "node").exists()
+
+
+def test_half_of_a_byte_is_a_limit_too() -> None:
+    """Each of two ways out has half of the upload; of one byte that must not be 0, which is no limit."""
+    assert [split(rate, 2) for rate in (0, 1, 2_000_000)] == [0, 1, 1_000_000]
+
+
 def test_a_node_that_seeds(node: Path, edgekit: Edgekit, capsys: pytest.CaptureFixture[str]) -> None:
     """It installs what is current, gives it out, and says how much of it went."""
     told = edgekit("seed", node, "--gateway", "127.0.0.1:0", "--for", "3", "--keep", "1MB", "--upload-limit", "5MB")
@@ -230,6 +254,12 @@ def test_a_node_that_seeds(node: Path, edgekit: Edgekit, capsys: pytest.CaptureF
         ([], "--gateway"),
         (["--gateway", "localhost:80"], "no address to listen at"),
         (["--gateway", "127.0.0.1:0", "--keep", "-1"], "not a size"),
+        (["--gateway", "127.0.0.1:0", "--keep", "99999TB"], "not a size"),
+        (["--gateway", "127.0.0.1:0", "--keep", "2000GB"], "keep_bytes is 0 to"),
+        (["--gateway", "127.0.0.1:0", "--update-every", "nan"], "no number of seconds"),
+        (["--gateway", "127.0.0.1:0", "--recheck-every", "0.5"], "from 1 on"),
+        (["--gateway", "127.0.0.1:0", "--for", "inf"], "no number of seconds"),
+        (["--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--upload-limit", "5000GB"], "bytes_per_s"),
         (["--gateway", "127.0.0.1:0", "--witness", "127.0.0.1:0"], "no policy"),
     ],
 )

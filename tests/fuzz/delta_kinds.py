@@ -258,9 +258,8 @@ def _judge_applied(case: Application, place: Path) -> None:
     try:
         with applied_here():
             apply_delta(case.delta, base=folder / "base", patch=folder / "patch", out=out, blob=case.blob)
-    except EdgekitError as error:
-        is_untouched = isinstance(error, EdgekitError) and sorted(os.listdir(folder)) == before
-        hold(is_untouched or not os.path.lexists(out), "something is left of it")
+    except EdgekitError:
+        hold(sorted(os.listdir(folder)) == before or not os.path.lexists(out), "something is left of it")
         raise
     finally:
         hold(_content(folder / "base") == base, "the base was changed")
@@ -279,7 +278,8 @@ def applied_here() -> Iterator[None]:
             words = (str(base.absolute()), str(patch_file.absolute()), str(out.absolute()))
             code = applying_child._tell(delta.codec, *words, size_bytes)
         if code:
-            raise applying._fault(delta, code, said.getvalue(), delta.memory_bytes + PROGRAM_BYTES)
+            line = applying._last_line(said.getvalue().encode(errors="replace"))
+            raise applying._fault(delta, code, line, delta.memory_bytes + PROGRAM_BYTES)
 
     with patch.object(applying, "_run", run):
         yield

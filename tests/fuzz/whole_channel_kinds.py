@@ -26,11 +26,11 @@ from edgekit.errors import EdgekitError
 from edgekit.node import patching
 from edgekit.node.disk import Disk
 from edgekit.node.folder import NodeFolder
+from edgekit.node.log_policy import kept_proof, log_memory
 from edgekit.node.opened import look_at, open_node
 from edgekit.node.rollback import serving
 from edgekit.node.settings import NodeSettings, TransparencySettings, write_settings
 from edgekit.node.setup import set_up
-from edgekit.node.transparency import kept_proof, log_memory
 from edgekit.node.update import update
 from edgekit.node.world import World
 from edgekit.publish.publishing import publish

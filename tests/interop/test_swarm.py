@@ -144,8 +144,8 @@ def test_a_killed_node_needs_nobody_who_knows_the_torrent(made: Made, stack: Exi
 
 
 def test_a_web_seed_without_ranges_in_the_middle(made: Made, stack: ExitStack, tmp_path: Path) -> None:
-    """libtorrent can go on with it at the beginning only. It is named; peers have what it cannot give, and so has
-    the channel, as a source of its own."""
+    """libtorrent goes on with it at the beginning only. Peers have what it cannot give, and so has the channel, as a
+    source of its own."""
     port = half(made, stack, tmp_path / "got")
     with HostileServer(made.noise.files, serve_whole) as server:
         places = url(port).removeprefix("torrent:")
@@ -153,8 +153,7 @@ def test_a_web_seed_without_ranges_in_the_middle(made: Made, stack: ExitStack, t
         assert (tmp_path / "got").read_bytes() == made.noise.data
         half(made, stack, tmp_path / "other")
         alone = f"torrent:{server.url}?{LISTEN}"
-        failed = node(stack, made.blob, tmp_path / "other", alone, "--short").told("failed")
-        assert "range" in failed["message"]
+        node(stack, made.blob, tmp_path / "other", alone, "--short").told("failed")
         node(stack, made.blob, tmp_path / "other", alone, server.url).told("fetched")
     assert (tmp_path / "other").read_bytes() == made.noise.data
 

@@ -12,11 +12,11 @@ from edgekit import digest
 from edgekit.cli.node_status import tell
 from edgekit.errors import InputError, ProofError, SplitViewError
 from edgekit.node.disk import Disk
+from edgekit.node.log_policy import log_memory, policy_of
 from edgekit.node.opened import look_at
 from edgekit.node.settings import NodeSettings, SeedSettings, TransparencySettings, read_settings, write_settings
 from edgekit.node.setup import set_up
 from edgekit.node.status import Status, read_status
-from edgekit.node.transparency import log_memory, policy_of
 from edgekit.node.update import Outcome
 from edgekit.node.witnessing import cosigned_file
 from edgekit.transparency.cosignature import check_cosignature

@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +16,11 @@ from edgekit.delta import codecs
 from edgekit.delta.codecs import CODECS
 from edgekit.delta.index import Delta, write_index
 from edgekit.delta.making import describe
-from edgekit.errors import SourcesError
+from edgekit.errors import MalformedError, SourcesError
 from edgekit.node import patching
+from edgekit.node.disk import Disk
 from edgekit.node.update import Outcome
+from edgekit.types.blob import Blob
 from tests.delta.files import blob_of
 from tests.node.failing_disks import Counting, die
 from tests.node.scene import MODEL, Scene, flip
@@ -247,6 +250,39 @@ def test_a_file_that_is_nearly_there_is_not_begun_anew(large: Scene) -> None:
     large.told.clear()
     assert large.update().fetched_bytes == 4_000_000 - 3 * 2**20
     assert told(large, "change") == []
+
+
+@pytest.mark.parametrize("free", [0, 2**40], ids=["no room", "room"])
+def test_what_came_of_a_delta_takes_no_space_that_the_file_needs(
+    large: Scene, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    """A mirror that stops in the middle of it would else keep a small disk from ever having the file."""
+    delta, data = make(large, codec="zstd")
+    offer(large, (delta, data[: 2**20 + 1000]))
+    lose(large, 2)
+    monkeypatch.setattr(patching.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(SourcesError):
+        large.update()
+    left = [path.name for path in (large.folder.staging / "parts").iterdir() if delta.sha256 in path.name]
+    assert bool(left) == bool(free)
+
+
+def test_deltas_that_fail_are_not_tried_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a process, and a minute or more where it wants to."""
+    tried: list[str] = []
+
+    def fail(delta: Delta, **paths: object) -> None:
+        tried.append(delta.target)
+        raise MalformedError("it makes something else")
+
+    monkeypatch.setattr(patching, "apply_delta", fail)
+    wanted = [Blob(f"{number:064x}", 10_000) for number in range(20)]
+    deltas = [Delta("ab" * 32, blob.sha256, "bsdiff", "cd" * 32, 100, 10**6) for blob in wanted]
+    slot = SimpleNamespace(files=tmp_path, record=SimpleNamespace(deployed=SimpleNamespace(files={"x": "ab" * 32})))
+    lines: list[str] = []
+    patcher = patching.Patcher(deltas, tmp_path, Disk(), lambda blob, path: None, lines.append)
+    assert not any(patcher.patched("x", blob, [slot]) for blob in wanted)  # type: ignore[list-item]
+    assert len(tried) == patching.MOST_FAILURES
 
 
 def test_killed_at_every_step(scene: Scene) -> None:

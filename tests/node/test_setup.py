@@ -40,6 +40,15 @@ def test_paths_of_channels_hold_from_anywhere(scene: Scene, monkeypatch: pytest.
     assert node.settings.channels == (absolute, f"{absolute}/../other", *urls)
 
 
+def test_paths_of_sources_hold_from_anywhere(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(scene.publisher.folder.parent)
+    absolute, name = str(scene.publisher.folder), scene.publisher.folder.name
+    urls = ("torrent:https://models.example/channel?dht=on", "torrent:?peer=192.0.2.1:6881", "ipfs:https://gw.example")
+    settings = NodeSettings(MODEL, (name,), sources=(f"torrent:{name}?lsd=on", name, *urls))
+    set_up(scene.path, settings, scene.publisher.repository.first_root, None, disk=Disk())
+    assert look_at(scene.path, scene.world).settings.sources == (f"torrent:{absolute}?lsd=on", absolute, *urls)
+
+
 def test_a_node_is_set_up_once(scene: Scene) -> None:
     scene.set_up()
     with pytest.raises(InputError, match="already"):

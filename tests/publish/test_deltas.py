@@ -11,7 +11,7 @@ from edgekit.channel.client import fetch_deltas
 from edgekit.delta import codecs
 from edgekit.delta.applying import apply_delta
 from edgekit.delta.index import Delta, read_index
-from edgekit.errors import InputError, MalformedError, StorageError, UnknownTargetError
+from edgekit.errors import InputError, StorageError, UnknownTargetError
 from edgekit.publish import deltas as module
 from edgekit.publish.publishing import Published, publish
 from edgekit.publish.release_changes import withdraw
@@ -175,8 +175,8 @@ def test_a_base_that_is_no_bundle(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no bundle"):
         put(lab, 2, delta_from=(tmp_path / "nothing",))
     (tmp_path / "something").mkdir()
-    with pytest.raises(MalformedError):
-        put(lab, 2, delta_from=(tmp_path / "something",))
+    with pytest.raises(InputError, match=r"deltas cannot be made from .*something: "):
+        put(lab, 2, delta_from=(bundle(lab, 1), tmp_path / "something"))
 
 
 def test_no_room_for_temporary_files(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,3 +150,7 @@ def test_deltas_and_torrents_stay_as_long_as_they_are_of_use(lab: Lab, tmp_path:
     assert sum(name.endswith("+deltas.json") for name in surplus.files) == 1
     remove_surplus(made, surplus)
     assert find(lab, made).files == ()
+    for spoil in (lambda path: path.write_bytes(b"{}"), Path.unlink):
+        (index,) = [path for path in made.folder.rglob("*+deltas.json")]
+        spoil(index)
+        assert deltas[3] <= set(find(lab, made).files), "no reader is led to them, and nothing else is kept from going"

@@ -77,4 +77,4 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("update", "sourcing"):
         monkeypatch.setattr(f"edgekit.node.{module}.opened", opened)
     settings = FetchSettings(hedge_s=0.1, rest_s=0.05)
-    monkeypatch.setattr("edgekit.node.update.Sources", partial(Sources, settings=settings))
+    monkeypatch.setattr("edgekit.node.installing.Sources", partial(Sources, settings=settings))

@@ -50,6 +50,7 @@ def test_what_is_told_is_what_is_wanted(count: int, steps: list[tuple[int, int, 
             told[number] = priority
         wanted = {number for span in spans for number in range(span.at, span.stop)}
         assert {number for number, priority in enumerate(told) if priority != UNWANTED} == wanted
+        assert wants.numbers() == sorted(wanted)
         first = {number for span in spans for number in range(span.at, min(span.at + 8, span.stop))}
         assert {number for number, priority in enumerate(told) if priority == NEXT} == (first if in_order else set())
 

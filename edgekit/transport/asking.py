@@ -19,7 +19,12 @@ LONGEST_S = 60.0
 
 
 def ask_all(
-    places: Sequence[Transport], ask: Callable[[Transport], T], *, patience_s: float = PATIENCE_S
+    places: Sequence[Transport],
+    ask: Callable[[Transport], T],
+    *,
+    patience_s: float = PATIENCE_S,
+    longest_s: float = LONGEST_S,
+    is_good: Callable[[T], bool] = lambda answer: True,
 ) -> Iterator[tuple[Transport, T | EdgekitError]]:
     """What each place answers, in the order in which they do.
 
@@ -29,6 +34,8 @@ def ask_all(
         places: Whom to ask; one is asked without a thread.
         ask: The question; an EdgekitError that it raises is an answer too.
         patience_s: How long the others are waited for after the first good answer.
+        longest_s: How long the first good answer is waited for.
+        is_good: Whether an answer is worth waiting no longer for others; an error never is.
 
     Yields:
         A place, and its answer or what was wrong; StalledError for those that were not waited for any longer.
@@ -47,7 +54,7 @@ def ask_all(
     for number, place in enumerate(places):
         threading.Thread(target=work, args=(number, place), daemon=True).start()
     silent = dict(enumerate(places))
-    deadline = time.monotonic() + LONGEST_S
+    deadline = time.monotonic() + longest_s
     while silent:
         try:
             number, answer = arrived.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -55,7 +62,7 @@ def ask_all(
             break
         if isinstance(answer, Exception) and not isinstance(answer, EdgekitError):
             raise answer
-        if not isinstance(answer, EdgekitError):
+        if not isinstance(answer, EdgekitError) and is_good(answer):
             deadline = min(deadline, time.monotonic() + patience_s)
         yield silent.pop(number), answer
     for place in silent.values():
