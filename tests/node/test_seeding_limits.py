@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import DigestError, StorageError
+from edgekit.errors import DigestError, SourcesError, StorageError
 from edgekit.node import gathering, keeping
 from edgekit.node.disk import Disk
+from edgekit.node.keeping import Kept
 from edgekit.node.seeding import Seeder, SeedPlan
 from edgekit.node.settings import read_settings, write_settings
+from edgekit.transport.fetch import Sources
 from edgekit.transport.file import FileTransport
 from edgekit.transport.transport import Transport
 from edgekit.types.blob import Blob
@@ -57,6 +59,17 @@ def test_files_that_nobody_has_take_no_more_than_the_budget(scene: Scene) -> Non
         made.giver.look()
     assert any("no source gave" in line for line in scene.told)
     assert allocated(scene.path / "share" / "parts") <= budget
+
+
+def test_one_part_at_a_time(scene: Scene, tmp_path: Path) -> None:
+    """A release may name hundreds of files that nobody has."""
+    share = seeder(scene, Window()).share
+    nobody = Sources([FileTransport(tmp_path)])
+    for number in range(3):
+        blob = Blob(f"{number:064x}", 1_000_000)
+        with pytest.raises(SourcesError):
+            share.fetch(Kept(blob, "ab" * 32, 1, "", False), nobody)
+        assert [path.name for path in (share.path / "parts").iterdir()] == [f"{blob.sha256}.part"]
 
 
 def test_a_smaller_budget_counts_at_once(scene: Scene) -> None:
