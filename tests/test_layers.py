@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "edgekit"
 
 FLOORS = (
-    ("errors", "units", "digest", "version", "agent"),
+    ("errors", "units", "digest", "durable", "version", "agent"),
     ("types",),
     ("wire",),
     ("plugins", "runtime", "stages", "workspace", "portable", "seal", "oci", "addressing"),
@@ -194,7 +194,7 @@ def test_the_command_line_starts_on_types_alone() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("package", ["errors", "units", "digest", "version"])
+@pytest.mark.parametrize("package", ["errors", "units", "digest", "durable", "version"])
 def test_floor_zero_needs_the_standard_library_only(package: str) -> None:
     foreign = [
         str(found) for found in IMPORTS if found.package == package and found.target.split(".")[0] in LIGHT | HEAVY

@@ -9,13 +9,13 @@ Every file is replaced whole and flushed to the disk first: a power cut leaves t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edgekit import digest
 from edgekit.channel.names import ROLE
+from edgekit.durable import replace_file
 from edgekit.errors import ClockError, MalformedError, StorageError
 from edgekit.types.strict_json import canonical, read_strict
 
@@ -119,29 +119,9 @@ class TrustFolder:
         target = self.path / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, data)
+            replace_file(target, data)
         except OSError as error:
             raise _storage_error(self.path, error) from error
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file whole and flushed, the entry of its folder too; what a kill leaves behind is written over next."""
-    unfinished = target.with_name(f".{target.name}.new")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, target)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

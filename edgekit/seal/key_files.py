@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from edgekit.durable import sync_folder
 from edgekit.errors import KeyFileError, StorageError
 from edgekit.seal.keys import MemoryKey, PublicKey, describe_kind
 from edgekit.seal.pkcs8 import encrypted_pem, plain_pem
@@ -202,11 +203,7 @@ def _write(path: Path, data: bytes, *, mode: int, replace: bool) -> None:
         if not replace:
             path.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def _no_private_key(path: Path, labels: list[bytes]) -> KeyFileError:

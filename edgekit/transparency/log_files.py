@@ -137,23 +137,6 @@ class LogFiles:
             raise _refused(step, path, error) from error
 
 
-def make_folder(path: Path) -> None:
-    """A folder, and those above it, that no power cut takes away with what is written into it later.
-
-    Raises:
-        OSError: The system refuses.
-    """
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _refused(step: str, path: Path, error: OSError) -> StorageError:
     way = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
     return StorageError(f"cannot {step} {path}: {error.strerror or error}", hint=way)

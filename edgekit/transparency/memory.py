@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit import digest
+from edgekit.durable import make_folder, replace_file
 from edgekit.errors import MalformedError, ProofError, RollbackError, SignatureError, StorageError, TransportError
 from edgekit.transparency.checkpoint import Checkpoint
-from edgekit.transparency.log_files import make_folder
 from edgekit.transparency.note import LARGEST_NOTE_BYTES, VerifierKey
 from edgekit.transparency.splitview import Evidence, History, SignedHead, compare, open_head, write_evidence
 
@@ -103,8 +103,7 @@ class CheckpointMemory:
             StorageError: The folder cannot be used.
         """
         try:
-            path = self._path(log)
-            _replace(path, note, f".{path.name}.new")  # what a kill leaves behind is written over next
+            replace_file(self._path(log), note)
         except OSError as error:
             raise _storage_error(self.folder, error) from error
 
@@ -143,7 +142,7 @@ class CheckpointMemory:
             if not path.exists():
                 if len(list(path.parent.glob(f"{log}-*.json"))) >= MOST_EVIDENCE:
                     return ""
-                _replace(path, data, f".{secrets.token_hex(8)}.new")  # nobody is kept from writing the same meanwhile
+                replace_file(path, data, unfinished=f".{secrets.token_hex(8)}.new")  # others may write the same
         except OSError as error:
             raise _storage_error(self.folder, error) from error
         return str(path)
@@ -176,26 +175,6 @@ def _stale(known: SignedHead, head: SignedHead, doubt: str) -> RollbackError:
         f"and had {known.checkpoint.size} before{doubt}",
         hint="this mirror of the log is behind: ask another one",
     )
-
-
-def _replace(target: Path, data: bytes, unfinished: str) -> None:
-    """Write a file whole and flushed, the entry of its folder too; until then it is called otherwise."""
-    passing = target.with_name(unfinished)
-    handle = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(passing, target)
-    except BaseException:
-        passing.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _storage_error(folder: Path, error: OSError) -> StorageError:

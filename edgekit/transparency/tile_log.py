@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edgekit.durable import make_folder
 from edgekit.errors import InputError, MalformedError, SignatureError, StorageError
 from edgekit.seal.keys import PrivateKey
 from edgekit.transparency.checkpoint import Checkpoint, open_checkpoint, read_checkpoint, sign_checkpoint
 from edgekit.transparency.growth import Growth
-from edgekit.transparency.log_files import LogFiles, make_folder
+from edgekit.transparency.log_files import LogFiles
 from edgekit.transparency.merkle import EMPTY_ROOT, check_consistency, consistency, inclusion, root_hash
 from edgekit.transparency.note import (
     LARGEST_NOTE_BYTES,

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+from edgekit.durable import sync_folder
 from edgekit.errors import AbsentError, InputError, LengthError, StorageError, TransferError
 from edgekit.transport.names import check_name
 
@@ -90,7 +91,7 @@ class FileTransport:
             finally:
                 with suppress(OSError):  # it was renamed, or never made
                     passing.unlink()
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
         except StorageError:
             raise
         except OSError as error:
@@ -155,12 +156,3 @@ class FileTransport:
                 )
             stream.flush()
             os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in a folder last through a power cut."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from edgekit.durable import sync_folder
 from edgekit.errors import DigestError, StorageError
 from edgekit.transport.pieces import Piece, pieces_of
 from edgekit.types.blob import Blob
@@ -122,11 +123,7 @@ class PartFile:
                 )
             os.fsync(self._file)
             os.replace(self._path, self._target)
-            folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._target.parent)
         except OSError as error:
             raise self._error(error) from error
 
