@@ -21,6 +21,20 @@ def size(size_bytes: int) -> str:
     return f"{value / 1000:.1f} TB"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number and what is counted.
+
+    Args:
+        number: How many.
+        one: What one of them is called.
+        many: What several are called; "" adds an s.
+
+    >>> counted(1, "entry", "entries"), counted(0, "entry", "entries"), counted(2, "file")
+    ('1 entry', '0 entries', '2 files')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def parse_size(text: str) -> int:
     """Bytes of a size as people write it; kB, MB and GB are decimal, KiB, MiB and GiB binary.
 

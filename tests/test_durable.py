@@ -68,6 +68,6 @@ def test_every_folder_that_was_missing_is_durable(tmp_path: Path, steps: list[st
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert steps == ["folder", "folder"]
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError):
-        (tmp_path / "file").write_bytes(b"")
         sync_folder(tmp_path / "file")

@@ -12,6 +12,7 @@ from edgekit.cli.log_values import policy_option, read_policy_file, told_time
 from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import WitnessError
+from edgekit.units import counted
 
 if TYPE_CHECKING:
     from edgekit.transparency.checkpoint import Checkpoint
@@ -113,7 +114,7 @@ def _told(policy: Policy | None, times: Mapping[str, int], note: SignedNote) -> 
 
 
 def _show(head: Checkpoint, note: SignedNote, lines: Sequence[str]) -> None:
-    click.echo(visible(f"{head.origin}\n{head.size} entries, root {head.root.hex()}"))
+    click.echo(visible(f"{head.origin}\n{counted(head.size, 'entry', 'entries')}, root {head.root.hex()}"))
     for line in lines:
         click.echo(visible(f"  {line}"))
 

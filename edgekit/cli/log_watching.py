@@ -24,6 +24,7 @@ from edgekit.cli.passphrase import passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.errors import RecipeError, TrustError
 from edgekit.types.plain import to_plain
+from edgekit.units import counted
 
 if TYPE_CHECKING:
     from edgekit.seal.keys import PrivateKey
@@ -223,7 +224,7 @@ def _cosign(
     if terminal.json:
         terminal.result({"origin": log.name, "size": size, "vkey": str(it.key), "cosigned": str(path)})
     elif not terminal.quiet:
-        click.echo(f"{log.name} at {size} entries, cosigned by {it.key.name}: {path}")
+        click.echo(f"{log.name} at {counted(size, 'entry', 'entries')}, cosigned by {it.key.name}: {path}")
 
 
 def _cosigned_file(memory: CheckpointMemory, log: VerifierKey, node: Path | None) -> Path:
@@ -253,10 +254,10 @@ def _show_evidence(terminal: Terminal, path: Path) -> None:
 
 def _show(found: Audit) -> None:
     before = f"; it had {found.before} before" if found.before is not None else ""
-    click.echo(f"{found.origin}: all {found.size} entries hash to its head{before}")
+    click.echo(f"{found.origin}: all {counted(found.size, 'entry', 'entries')} hash to its head{before}")
     click.echo(f"  root {found.root}")
     for mirror in found.mirrors:
-        size = "no head" if mirror.size is None else f"{mirror.size} entries"
+        size = "no head" if mirror.size is None else counted(mirror.size, "entry", "entries")
         click.echo(visible(f"  {mirror.url}: {size}{'; ' + mirror.fault if mirror.fault else ''}"))
     for name, when in found.witnesses.items():
         click.echo(visible(f"  cosigned by {name} at {told_time(when)}"))
@@ -266,4 +267,4 @@ def _show(found: Audit) -> None:
         leaf = listed.release
         click.echo(f"  {listed.index}: {leaf.name} version {leaf.version} ({leaf.semver})  {leaf.release}")
     if found.others:
-        click.echo(f"  {found.others} entries of other kinds")
+        click.echo(f"  {counted(found.others, 'entry', 'entries')} of other kinds")

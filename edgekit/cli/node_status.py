@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgekit.types.receipt import Deployed, Receipt
-from edgekit.units import size
+from edgekit.units import counted, size
 
 if TYPE_CHECKING:
     from edgekit.node.status import ChannelStatus, LogStatus, SlotStatus, Status
@@ -52,8 +52,8 @@ def _channel(model: str, channel: ChannelStatus) -> Iterator[str]:
 
 
 def _log(log: LogStatus) -> Iterator[str]:
-    heads = [f"{origin}, {size} entries seen" for origin, size in log.heads.items()] or ["not read yet"]
-    for number, head in enumerate(heads):
+    seen = [f"{origin}, {counted(size, 'entry', 'entries')} seen" for origin, size in log.heads.items()]
+    for number, head in enumerate(seen or ["not read yet"]):
         yield _row("" if number else "log", head)
     proven = "what runs is shown by it" if log.is_proven else "nothing that runs was shown by it"
     yield _row("", f"{proven}; quorum of witnesses: {log.quorum or 'unknown'}")

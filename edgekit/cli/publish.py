@@ -90,6 +90,11 @@ def publish(
     if no_deltas and delta_from:
         raise RecipeError("say either --delta-from BUNDLE or --no-deltas")
     if place.startswith("oci://") and not (keys or online_keys):
+        if log_folder or log_key or policy_file or witnesses:
+            raise RecipeError(
+                "a release is logged where it is published in a channel, and a plain registry is none",
+                hint="give the channel's keys (--key), or log the bundle by itself: edgekit log append DIR BUNDLE",
+            )
         _push(terminal, bundle, place)
         return
     from edgekit.channel.client import utc_now

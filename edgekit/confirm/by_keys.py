@@ -16,6 +16,7 @@ from edgekit.confirm.current import check_current
 from edgekit.errors import InputError, TrustError
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.proof import check_proof
+from edgekit.units import counted
 
 _NOBODY = "the channel does not say whose signature counts"
 
@@ -102,7 +103,7 @@ def confirm_log(release: Release, policy: Policy, proof: bytes | TrustError) -> 
         yield Row(LOG, name, "", False, str(error))
         return
     seen = ", ".join(f"{name} {_time(at)}" for name, at in proven.witnesses.items()) or "none"
-    entries = "1 entry" if proven.size == 1 else f"{proven.size} entries"
+    entries = counted(proven.size, "entry", "entries")
     how = f"its proof leads to the head of {entries} that the log signed; witnesses: {seen}"
     details = {
         "origin": proven.origin,

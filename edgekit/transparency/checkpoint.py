@@ -18,6 +18,7 @@ from edgekit.transparency.note import (
     read_note,
     sign,
 )
+from edgekit.units import counted
 
 LARGEST_SIZE = 2**63 - 1
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -48,7 +49,7 @@ class Checkpoint:
 
     def __str__(self) -> str:
         """For messages: "example.org/log at 42 entries"."""
-        return f"{self.origin} at {self.size} entries"
+        return f"{self.origin} at {counted(self.size, 'entry', 'entries')}"
 
 
 def read_checkpoint(text: str) -> Checkpoint:

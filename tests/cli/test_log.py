@@ -59,7 +59,7 @@ def test_a_log_lies_in_a_channel_and_outlives_pruning(town: LogDesk) -> None:
 
 def test_append_a_bundle_and_prove_it(town: LogDesk) -> None:
     path, entry = town.bundle(1)
-    assert "entry 0 of models.example.org/log at 1 entries" in town.desk.run(f"{APPEND} {path} --proof p.tlog-proof")
+    assert "entry 0 of models.example.org/log at 1 entry" in town.desk.run(f"{APPEND} {path} --proof p.tlog-proof")
     policy = read_policy(Path("policy.txt").read_bytes())
     assert check_proof(Path("p.tlog-proof").read_bytes(), entry, policy).index == 0
     found = town.desk.data(f"{APPEND} {path}")
@@ -126,7 +126,7 @@ def test_audit_lists_what_is_in_a_log(town: LogDesk) -> None:
         "all 3 entries hash to its head",
         "0: vision/lite0 version 1 (1.0.0)",
         "1: vision/lite0 version 2 (2.0.0)",
-        "1 entries of other kinds",
+        "1 entry of other kinds",
         "nothing is remembered",
     ):
         assert line in told

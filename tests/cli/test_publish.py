@@ -95,6 +95,7 @@ def test_a_log(desk: Desk) -> None:
         ("publish bundle-1/net.edgekit --to channel --signer root-1.pub", 2, "P-256"),
         ("publish x --to channel --delta-from bundle-1/net.edgekit --no-deltas", 2, "either --delta-from"),
         ("publish bundle-1/net.edgekit --to channel --log-key spare.key", 2, "add --log DIR"),
+        ("publish bundle-1/net.edgekit --to oci://localhost:1/net --log l --log-key k", 2, "a plain registry is none"),
     ],
 )  # fmt: skip
 def test_what_it_refuses(desk: Desk, line: str, code: int, message: str) -> None:
