@@ -184,7 +184,7 @@ def _ask(question: _Question, web: Web, place: WitnessPlace) -> list[tuple[NoteS
         status, body = _post(question, web, place, known)
         if status == 409 and known == question.head.size == read_told_size(body):
             raise WitnessError(
-                f"has cosigned another tree of the size {known}: this log forked, or it is another log of that name"
+                f"has cosigned another tree of {known} entries: this log forked, or it is another log of that name"
             )
     if status != 200:
         said = "".join(each if each.isprintable() else " " for each in body[:200].decode(errors="replace")).strip()

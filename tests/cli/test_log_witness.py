@@ -144,7 +144,7 @@ def test_a_witness_that_is_killed_remembers(town: LogDesk) -> None:
     process, url = start_witness("--for", "60")
     try:
         told = town.desk.run(f"{APPEND} {town.desk.bundle(2)} --witness {url}", code=6)
-        assert "has cosigned another tree of the size 1" in told
+        assert "has cosigned another tree of 1 entries" in told
     finally:
         end(process, signal.SIGTERM)
 

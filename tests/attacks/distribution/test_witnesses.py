@@ -100,7 +100,7 @@ def test_an_auditor_is_not_shown_an_older_head(town: LogDesk) -> None:
     log(town, "the second entry")
     audit(town, LOG)
     assert "is shown with 1 entries, and had 2 before" in audit(town, stale, code=6)
-    assert "1 entries" in audit(town, stale, LOG)
+    assert "1 entry" in audit(town, stale, LOG)
 
 
 def test_a_split_view_is_shown_with_both_signed_heads(town: LogDesk) -> None:
