@@ -269,7 +269,9 @@ ODD_NODES = {
 
 
 @pytest.mark.parametrize("node", ODD_NODES.values(), ids=ODD_NODES)
-def test_a_tree_that_lies_is_refused_and_the_gateway_is_not_blamed(start: Start, reach: Reach, node: bytes) -> None:
+def test_a_tree_that_lies_is_refused_and_the_gateway_is_not_blamed(
+    start: Start, reach: Reach, node: bytes, tmp_path: Path
+) -> None:
     made = noise(3 * MIB)
     cid, data = block(node)
     blob = Blob(made.blob.sha256, 3 * MIB, made.blob.pieces, Addresses(cid, "0" * 64, "1" * 64))
@@ -279,7 +281,7 @@ def test_a_tree_that_lies_is_refused_and_the_gateway_is_not_blamed(start: Start,
     assert len(server.seen) == 1
     sources = Sources([reach(server)])
     with pytest.raises(SourcesError):
-        sources.fetch(blob, Path("unused"))
+        sources.fetch(blob, tmp_path / "file")
     assert not sources.dropped
 
 
