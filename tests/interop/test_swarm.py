@@ -12,11 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("libtorrent", reason="needs libtorrent: pip install 'edgekit-ml[p2p]'")
-
 import libtorrent as lt
+import pytest
 
 from benchmarks.swarm import Case, damaged, run
 from edgekit.transport.fetch import SCRATCH_SUFFIX

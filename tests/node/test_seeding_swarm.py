@@ -22,14 +22,11 @@ from edgekit.node.outlets import SwarmOutlet
 from edgekit.node.seeding import Seeder, SeedPlan
 from edgekit.node.settings import read_settings, write_settings
 from edgekit.node.update import Outcome
+from edgekit.transport.swarm import shared_swarm
+from edgekit.transport.swarm_settings import SwarmSettings
 from edgekit.transport.torrent_url import parse_torrent_url
 from tests.node.neighbours import documents, has_documents, running, slot_digests, until
 from tests.node.scene import Scene
-
-pytest.importorskip("libtorrent", reason="needs libtorrent: pip install 'edgekit-ml[p2p]'")
-
-from edgekit.transport.swarm import shared_swarm
-from edgekit.transport.swarm_settings import SwarmSettings
 from tests.transport.torrent.conftest import LISTEN
 from tests.transport.torrent.made import write_blob
 from tests.transport.torrent.processes import node

@@ -162,7 +162,6 @@ class Peers:
     """Processes of libtorrent alone that have a file, or say so."""
 
     def __init__(self, stack: ExitStack, realm: Realm, built: Built) -> None:
-        pytest.importorskip("libtorrent", reason="needs libtorrent: pip install 'edgekit-ml[p2p]'")
         self._stack = stack
         blob = model_of(built)
         data = (realm.channel / blob.file_name).read_bytes()
