@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from edgekit.errors import NodeStateError, SelfTestError
@@ -32,7 +32,6 @@ from tests.channel.repository import Repository
 
 MODEL = "vision/resnet8"
 MACHINE = Capabilities("linux", "amd64", ("avx2",), "a processor", 2**34, 2**34, {"onnxruntime": "1.30.0"})
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 class Publisher:
@@ -48,7 +47,7 @@ class Publisher:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "channel"
         self.key = generate("p256")
-        self.repository = Repository(("vision",), now=NOW)
+        self.repository = Repository(("vision",))
         self.built: dict[int, Built] = {}
         self._work = folder
 
@@ -153,7 +152,7 @@ class Scene:
         self.path = folder / "node"
         self.trials = Trials()
         self.machine = MACHINE
-        self.now = NOW
+        self.now = self.publisher.repository.now
         self.told: list[str] = []
         self.disk = Disk()
         self.passphrase: Callable[[], bytes] = no_passphrase

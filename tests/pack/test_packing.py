@@ -24,13 +24,14 @@ from edgekit.pack.settings import PackSettings
 from edgekit.runtime.array_archive import read_arrays
 from edgekit.seal.keys import MemoryKey, generate
 from edgekit.types.manifest import Mode, Role
-from tests.pack.conftest import SETTINGS
+from tests.pack.conftest import MACHINE_NAME, SETTINGS, named_machine
 
 
 @pytest.fixture(scope="session")
 def packed(made: Path, key: MemoryKey, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     """A bundle; not to be changed."""
-    return pack(made, tmp_path_factory.mktemp("packed") / "net.edgekit", key=key, settings=SETTINGS)
+    with named_machine():
+        return pack(made, tmp_path_factory.mktemp("packed") / "net.edgekit", key=key, settings=SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +103,7 @@ def test_every_file_is_there_with_its_role(packed: Packed, made: Path) -> None:
 
 def test_nothing_in_it_says_where_it_was_made(packed: Packed, made: Path) -> None:
     for name, data in contents(packed.path).items():
-        for place in (str(made), str(made.parent), "/home/me", os.uname().nodename):
+        for place in (str(made), str(made.parent), "/home/me", MACHINE_NAME):
             assert place.encode() not in data, (name, place)
 
 
