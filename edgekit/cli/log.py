@@ -11,7 +11,7 @@ import click
 from edgekit.cli.log_values import policy_option, read_policy_file, told_time
 from edgekit.cli.terminal import Terminal, output_options, visible
 from edgekit.cli.verb_group import VerbGroup
-from edgekit.errors import WitnessError
+from edgekit.errors import AbsentError, WitnessError
 from edgekit.units import counted
 
 if TYPE_CHECKING:
@@ -68,7 +68,11 @@ def status(terminal: Terminal, /, *, place: str, policy_file: Path | None) -> No
 
     policy = read_policy_file(policy_file)
     with opened([place]) as (transport,):
-        note = read_note(read_all(transport, CHECKPOINT, limit_bytes=LARGEST_NOTE_BYTES))
+        try:
+            note = read_note(read_all(transport, CHECKPOINT, limit_bytes=LARGEST_NOTE_BYTES))
+        except AbsentError as error:
+            hint = "give the log itself; in a channel that is its folder log"
+            raise AbsentError(f"no log is here: there is no file {CHECKPOINT}", source=place, hint=hint) from error
     head, unfinished = read_checkpoint(note.text), _is_unfinished(place)
     met, times, fault = _judged(policy, note)
     if terminal.json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edgekit.cli.passphrase import passphrase_source
-from edgekit.errors import InputError, RecipeError, SignatureError, StorageError, TransportError, TrustError
+from edgekit.durable import make_folder, replace_file
+from edgekit.errors import (
+    InputError,
+    KeyFileError,
+    RecipeError,
+    SignatureError,
+    StorageError,
+    TransportError,
+    TrustError,
+)
 
 if TYPE_CHECKING:
     from edgekit.publish.release_log import LogSettings
@@ -124,16 +133,16 @@ def write_whole(path: Path, data: bytes) -> None:
     """Put a small file there, whole or not at all; folders above it are made.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: It cannot be written, or something else than a file is there: a device would be gone.
     """
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        if path.exists() and not path.is_file():
+            raise StorageError(f"{path} is no regular file, and is not replaced", hint="choose another name")
+        make_folder(path.parent)
+        replace_file(path, data)
+    except StorageError:
+        raise
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from error
 
 
@@ -142,12 +151,16 @@ def known_logs(policy: Policy | None, vkeys: Sequence[str]) -> list[VerifierKey]
 
     Raises:
         RecipeError: There are none.
-        KeyFileError: One is no vkey.
+        KeyFileError: One is no vkey, or that of a witness.
     """
-    from edgekit.transparency.note import VerifierKey
+    from edgekit.transparency.note import ED25519, VerifierKey
 
     found = [each.key for each in policy.logs] if policy else []
-    found += [VerifierKey.parse(text) for text in vkeys]
+    for text in vkeys:
+        key = VerifierKey.parse(text)
+        if key.kind != ED25519:
+            raise KeyFileError(f"{key} is the key of a witness", hint="--log takes that of a log: log init showed it")
+        found.append(key)
     if not found:
         raise RecipeError(
             "nothing says whose log it is", hint="give its key, as edgekit log init showed it: --log VKEY; or --policy"

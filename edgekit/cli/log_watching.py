@@ -247,8 +247,8 @@ def _show_evidence(terminal: Terminal, path: Path) -> None:
     heads = [head.decode() for head in found.heads]
     if terminal.json:
         terminal.result({"log": str(found.log), "split_view": True, "heads": heads})
-    else:
-        click.echo(f"the evidence holds: {found.log}\nsigned two histories that cannot both be true:\n")
+    elif not terminal.quiet:
+        click.echo(visible(f"the evidence holds: {found.log}\nsigned two histories that cannot both be true:\n"))
         click.echo(visible("\n".join(heads)), nl=False)
 
 

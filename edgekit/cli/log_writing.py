@@ -20,7 +20,7 @@ from edgekit.cli.log_values import (
 )
 from edgekit.cli.passphrase import key_option, passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, output_options, visible
-from edgekit.errors import InputError, RecipeError
+from edgekit.errors import EdgekitError, InputError, RecipeError
 
 if TYPE_CHECKING:
     from edgekit.seal.keys import PrivateKey
@@ -63,9 +63,14 @@ def init(
     secret = open_key(key, passphrase_source(passphrase_file, key=key))
     vkey = VerifierKey(origin, secret.public)
     policy = f"log {vkey}\nquorum none\n"
-    found_log(folder, origin, secret)
-    if policy_file:
+    if policy_file:  # first: whoever has the log and not its key would have nothing to hand out
         write_whole(policy_file, policy.encode())
+    try:
+        found_log(folder, origin, secret)
+    except EdgekitError:
+        if policy_file:
+            policy_file.unlink(missing_ok=True)
+        raise
     if terminal.json:
         terminal.result({"origin": origin, "folder": str(folder), "vkey": str(vkey), "policy": policy})
         return
@@ -167,7 +172,8 @@ def prove(terminal: Terminal, /, *, folder: Path, what: str, out: Path, policy_f
         index = opened.find(leaf_hash(data))
     if index is None:
         raise InputError(
-            f"{what} is not in the log {opened.origin}", hint=f"edgekit log append {shlex.quote(str(folder))} {what}"
+            f"{what} is not in the log {opened.origin}",
+            hint=f"edgekit log append {shlex.quote(str(folder))} {shlex.quote(what)} --key KEY",
         )
     proof = proof_of(opened, index)
     if policy:
@@ -177,7 +183,7 @@ def prove(terminal: Terminal, /, *, folder: Path, what: str, out: Path, policy_f
     if terminal.json:
         terminal.result({"origin": head.origin, "index": index, "size": head.size, "proof": str(out)})
     elif not terminal.quiet:
-        click.echo(f"entry {index} of {head}: {out}")
+        click.echo(visible(f"entry {index} of {head}: {out}"))
 
 
 def _entry_of(bundle: Path | None, entry: Path | None) -> bytes | None:

@@ -18,7 +18,7 @@ from edgekit.confirm.by_bytes import confirm_cids, confirm_images, confirm_torre
 from edgekit.confirm.by_keys import confirm_channel, confirm_log, confirm_signatures
 from edgekit.confirm.confirmation import Confirmation, Row
 from edgekit.confirm.current import follow_model
-from edgekit.errors import AbsentError, LengthError, ProofError, TrustError
+from edgekit.errors import AbsentError, LengthError, ProofError, TransportError, TrustError
 from edgekit.oci.documents import LAYOUT
 from edgekit.transparency.policy import Policy
 from edgekit.transparency.proof import LARGEST_PROOF_BYTES
@@ -98,13 +98,21 @@ def _followed(release: Release, mirrors: Sequence[Transport], root: bytes) -> Fo
 
 
 def _proof(release: Release, mirrors: Sequence[Transport]) -> bytes | TrustError:
-    """The proof that the channel has, from the first mirror that has one."""
+    """The proof that the channel has, from the first mirror that has one.
+
+    Raises:
+        TransportError: No mirror has it, and one cannot be asked.
+    """
     name = proof_file(release.index_digest)
+    faults: list[TransportError] = []
     for mirror in mirrors:
         try:
             return read_all(mirror, name, limit_bytes=LARGEST_PROOF_BYTES)
-        except AbsentError:
-            continue
-        except LengthError as error:
-            return ProofError(str(error))
+        except TransportError as error:
+            faults.append(error)
+    for fault in faults:
+        if isinstance(fault, LengthError):
+            return ProofError(str(fault))
+        if not isinstance(fault, AbsentError):
+            raise fault
     return ProofError(f"the channel has no {name}: hand the proof over with --proof, or log the release")

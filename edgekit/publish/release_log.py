@@ -10,7 +10,7 @@ from edgekit.bundle.release import Release
 from edgekit.channel.names import proof_file
 from edgekit.seal.keys import PrivateKey
 from edgekit.transparency.policy import Policy
-from edgekit.transparency.submission import submit
+from edgekit.transparency.submission import check_submission, submit
 from edgekit.transparency.tile_log import TileLog
 from edgekit.transport.transport import Transport
 
@@ -60,6 +60,18 @@ class Logged:
         seen = f", cosigned by {', '.join(self.witnesses)}" if self.witnesses else ""
         faults = "".join(f"; not by {url}: {fault}" for url, fault in self.faults.items())
         return f"{how} in {self.origin} as entry {self.index} of {self.size}{seen}{faults}"
+
+
+def check_log(settings: LogSettings) -> None:
+    """Do nothing where a release can be logged; whoever cannot learns it before a large bundle is moved.
+
+    Raises:
+        InputError: There is no log in the folder, or the URL of a witness is none.
+        RecipeError: Witnesses are to be asked, and no policy says whose cosignatures count.
+        SignatureError: The log has another key, or is none of the policy.
+    """
+    log = TileLog.open(settings.folder)
+    check_submission(log, settings.key, policy=settings.policy, witnesses=settings.witnesses)
 
 
 def log_release(place: Transport, release: Release, settings: LogSettings) -> Logged:

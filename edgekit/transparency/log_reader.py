@@ -107,14 +107,6 @@ class LogReader:
         """
         return self.tree(head).entries(start, stop)
 
-    def tile(self, level: int, index: int, width: int) -> bytes:
-        """File of a tile as it lies there; held against nothing but its longest length.
-
-        Raises:
-            TransportError: It cannot be read.
-        """
-        return self._stored.tile(level, index, width)
-
     def tree(self, head: Checkpoint) -> TileReader:
         """The log's tree at a head; what it gives is verified."""
         place = (head.size, head.root)

@@ -15,8 +15,6 @@ from edgekit.transparency.merkle import MOST_HASHES, check_inclusion, leaf_hash
 from edgekit.transparency.note import LARGEST_NOTE_BYTES, SignedNote, VerifierKey, read_base64, read_note, write_note
 from edgekit.transparency.policy import Policy
 
-SUFFIX = ".tlog-proof"
-"""End of the name of such a file."""
 HEADER = "c2sp.org/tlog-proof@v1"
 LARGEST_EXTRA_BYTES = 64 * 1024
 LARGEST_PROOF_BYTES = LARGEST_NOTE_BYTES + 2 * LARGEST_EXTRA_BYTES

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.errors import InputError, RecipeError, WitnessError
+from edgekit.errors import InputError, RecipeError, StorageError, WitnessError
 from edgekit.seal.keys import PrivateKey
 from edgekit.transparency.checkpoint import Checkpoint
 from edgekit.transparency.cosignature import check_cosignature
@@ -20,6 +20,8 @@ from edgekit.transparency.proof import LogProof, check_proof, write_proof
 from edgekit.transparency.tile_log import TileLog
 from edgekit.transparency.witness_client import WitnessPlace, ask_witnesses
 from edgekit.transport.http import check_url
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ def submit(
         StorageError: The log cannot be written, or another process writes to it.
     """
     vkey = VerifierKey(log.origin, key.public)
-    places = witness_places(policy, witnesses)
-    if policy is not None:
-        policy.require(vkey)
+    places = check_submission(log, key, policy=policy, witnesses=witnesses)
     log.finish(key)
     before = log.checkpoint.size
     index = log.find(leaf_hash(entry))
@@ -87,8 +87,26 @@ def submit(
     return Submitted(index, log.checkpoint, is_new, proof, proven.witnesses, faults)
 
 
+def check_submission(
+    log: TileLog, key: PrivateKey, *, policy: Policy | None = None, witnesses: Sequence[str] = ()
+) -> list[WitnessPlace]:
+    """Whom `submit` would ask, with these arguments; what it would refuse before it writes is refused here.
+
+    Raises:
+        SignatureError, RecipeError: As `submit`.
+        InputError: The URL of a witness is none.
+    """
+    places = witness_places(policy, witnesses)
+    log.check_key(key)
+    if policy is not None:
+        policy.require(VerifierKey(log.origin, key.public))
+    return places
+
+
 def gather(log: TileLog, key: VerifierKey, places: Sequence[WitnessPlace], *, before: int = 0) -> Mapping[str, str]:
     """Ask witnesses for cosignatures of the present head, and keep those that come; who signed it is not asked again.
+
+    Where another process appends meanwhile, the head that is there now is the present one.
 
     Args:
         log: The log.
@@ -101,16 +119,25 @@ def gather(log: TileLog, key: VerifierKey, places: Sequence[WitnessPlace], *, be
 
     Raises:
         SignatureError: The head is not signed by the log's key.
-        StorageError: It cannot be kept.
+        StorageError: It cannot be kept, or others append faster than witnesses answer.
     """
-    note = read_note(log.note)
-    missing = [place for place in places if not all(note.by(each) for each in place.keys)]
-    if not missing:
-        return {}
-    asked = ask_witnesses(log.note, key, missing, log.prove_consistency, old_size=before)
-    if asked.times:
-        log.keep(asked.note)
-    return asked.faults
+    for _ in range(_TRIES):
+        note, size = read_note(log.note), log.checkpoint.size
+        missing = [place for place in places if not all(note.by(each) for each in place.keys)]
+        if not missing:
+            return {}
+        asked = ask_witnesses(log.note, key, missing, log.prove_consistency, old_size=before)
+        if not asked.times:
+            return asked.faults
+        try:
+            log.keep(asked.note)
+        except InputError:
+            if log.checkpoint.size == size:
+                raise
+            before = size  # another process appended: who signed just now knows this size
+        else:
+            return asked.faults
+    raise StorageError(f"other processes append to {log.folder} all the time", hint="let one at a time do so")
 
 
 def adopt(log: TileLog, policy: Policy, notes: Iterable[bytes]) -> list[str]:

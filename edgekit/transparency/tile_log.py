@@ -142,6 +142,20 @@ class TileLog:
                 self._files.remove_folder(f"{name}.p")
         return self.checkpoint
 
+    def check_key(self, key: PrivateKey) -> None:
+        """Do nothing where a key is the log's: it signed the checkpoint.
+
+        Raises:
+            SignatureError: It is another one, or the signature does not verify.
+        """
+        vkey = VerifierKey(self.origin, key.public)
+        if not read_note(self.note).by(vkey):
+            raise SignatureError(
+                f"this is not the key of the log {self.origin}: it did not sign the head in {self.folder}",
+                hint="give the key that the log was begun with",
+            )
+        open_checkpoint(self.note, vkey)
+
     def finish(self, key: PrivateKey) -> Checkpoint:
         """Sign what an append that was cut off had decided, if there is such a thing.
 
@@ -151,13 +165,13 @@ class TileLog:
         return self.append([], key)
 
     def keep(self, note: bytes) -> None:
-        """Put the same checkpoint with more signatures in its place.
+        """Add the signatures of a note to the checkpoint that it is of; those that are there stay, the log's own as is.
 
         Args:
             note: The signed checkpoint with cosignatures.
 
         Raises:
-            InputError: It is another one than the log's, or lacks a signature that the log's has.
+            InputError: It is another one than the log's.
             MalformedError: It breaks the format.
             StorageError: It cannot be written.
         """
@@ -167,11 +181,9 @@ class TileLog:
             mine = read_note(self.note)
             if found.text != mine.text:
                 raise InputError(f"this is not the log's checkpoint, {self.checkpoint}", hint="it has grown since then")
-            signers = {(each.name, each.key_id) for each in found.signatures}
-            owned = {each for each in mine.signatures if each.name == self.origin}
-            if any((each.name, each.key_id) not in signers for each in mine.signatures) or owned - {*found.signatures}:
-                raise InputError("this checkpoint lacks a signature that the log's has")
-            self._files.replace(CHECKPOINT, write_note(found))
+            own = {(each.name, each.key_id) for each in mine.signatures if each.name == self.origin}
+            more = [each for each in found.signatures if (each.name, each.key_id) not in own]
+            self._files.replace(CHECKPOINT, write_note(mine.signed_also(more)))
             self._load()
 
     def prove(self, index: int, size: int | None = None) -> list[bytes]:
@@ -252,14 +264,9 @@ class TileLog:
 
     def _decided(self, key: VerifierKey | None = None) -> Checkpoint | None:
         """The head in `.next`, where it is newer than the checkpoint; with a key only one that this key decided."""
-        path = self.folder / _NEXT
-        try:
-            with path.open("rb") as stream:
-                data = stream.read(LARGEST_NOTE_BYTES + 1)
-        except FileNotFoundError:
+        data = self._files.read(_NEXT, LARGEST_NOTE_BYTES + 1)
+        if data is None:
             return None
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror}") from error
         try:
             note = read_note(data)
             found = read_checkpoint(note.text.removeprefix(_DECIDED))
@@ -269,17 +276,16 @@ class TileLog:
                 raise MalformedError("it is of another log")
         except (MalformedError, SignatureError) as error:
             raise type(error)(
-                f"{path} is no head that this log decided: {error}",
+                f"{self.folder / _NEXT} is no head that this log decided: {error}",
                 hint="somebody else wrote that file: see who may write to the folder, and remove it",
             ) from error
         return found if found.size > self.checkpoint.size else None
 
     def _finish(self, key: PrivateKey) -> None:
         """Verify the log as it is, and sign what was decided."""
-        vkey = VerifierKey(self.origin, key.public)
-        open_checkpoint(self.note, vkey)
+        self.check_key(key)
         self._tree.check()
-        decided = self._decided(vkey)
+        decided = self._decided(VerifierKey(self.origin, key.public))
         if decided is None:
             return
         tree = TileReader(decided.size, decided.root, self._stored)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from edgekit.errors import AbsentError
+from edgekit.errors import AbsentError, TransferError
 from edgekit.transparency.merkle import HASH_BYTES
 from edgekit.transparency.tiles import ENTRIES, LARGEST_BUNDLE_BYTES, TILE_WIDTH, read_bundle, tile_name
 from edgekit.transport.reading import read_all
 from edgekit.transport.transport import Transport
+
+_FORBIDDEN = 403
+"""What object stores answer where a file is absent and whoever asks may not list the folder."""
 
 
 class StoredTiles:
@@ -30,10 +33,9 @@ class StoredTiles:
             TransportError: It cannot be read.
         """
         if width < TILE_WIDTH:
-            try:
-                return self._read(tile_name(level, index, width), width * HASH_BYTES)
-            except AbsentError:
-                pass
+            found = self._read_partial(tile_name(level, index, width), width * HASH_BYTES)
+            if found is not None:
+                return found
         return self._read(tile_name(level, index), TILE_WIDTH * HASH_BYTES)[: width * HASH_BYTES]
 
     def bundle(self, index: int, width: int) -> list[bytes]:
@@ -44,14 +46,23 @@ class StoredTiles:
             LengthError: It is too long.
             TransportError: It cannot be read.
         """
-        name = tile_name(ENTRIES, index, width)
         if width < TILE_WIDTH:
-            try:
-                return read_bundle(self._read(name, LARGEST_BUNDLE_BYTES), width, where=self._where(name))
-            except AbsentError:
-                name = tile_name(ENTRIES, index)
+            name = tile_name(ENTRIES, index, width)
+            found = self._read_partial(name, LARGEST_BUNDLE_BYTES)
+            if found is not None:
+                return read_bundle(found, width, where=self._where(name))
+        name = tile_name(ENTRIES, index)
         data = self._read(name, LARGEST_BUNDLE_BYTES)
         return read_bundle(data, width, where=self._where(name), whole=width == TILE_WIDTH)
+
+    def _read_partial(self, name: str, limit_bytes: int) -> bytes | None:
+        """A partial tile or bundle; None where it is gone, as it may be once the full one is there."""
+        try:
+            return self._read(name, limit_bytes)
+        except TransferError as error:
+            if isinstance(error, AbsentError) or error.status == _FORBIDDEN:
+                return None
+            raise
 
     def _read(self, name: str, limit_bytes: int) -> bytes:
         return read_all(self._transport, self._prefix + name, limit_bytes=limit_bytes)

@@ -15,9 +15,11 @@ from edgekit.transparency.merkle import EMPTY_ROOT
 from edgekit.transparency.note import NoteSignature, SignedNote, VerifierKey, write_note
 from edgekit.transparency.policy import read_policy
 from edgekit.transparency.proof import check_proof
-from edgekit.transparency.tile_log import TileLog
+from edgekit.transparency.splitview import Evidence, write_evidence
+from edgekit.transparency.tile_log import TileLog, found_log
 from tests.cli.channel_desk import INIT as CHANNEL
 from tests.cli.log_desk import APPEND, INIT, ORIGIN, LogDesk, make_log_desk
+from tests.transparency.growing_log import GrowingLog
 from tests.transport.hostile_server import HostileServer
 
 
@@ -34,6 +36,43 @@ def test_init_shows_the_key_and_a_policy(town: LogDesk) -> None:
     found = town.desk.data(INIT.replace("channel/log", "third"))
     assert VerifierKey.parse(found["vkey"]) == town.log
     assert read_policy(found["policy"]).quorum == "none"
+
+
+def test_a_policy_that_cannot_be_written_begins_no_log(town: LogDesk) -> None:
+    """Its key would be shown nowhere, and the second try be refused."""
+    Path("file").write_text("")
+    init = INIT.replace("channel/log", "new")
+    town.desk.run(f"{init} --policy file/policy.txt", code=5)
+    town.desk.run(f"{init} --policy new.txt")
+    assert "holds a log already" in town.desk.run(f"{init} --policy second.txt", code=2)
+    assert not Path("second.txt").exists()
+
+
+def test_what_is_no_file_is_not_replaced(town: LogDesk) -> None:
+    """Whoever is root and names a device would lose it."""
+    town.desk.run(f"{APPEND} {town.desk.bundle(1)}")
+    os.mkfifo("device")
+    for line in (
+        "log prove channel/log 0 --out device",
+        f"{APPEND} {town.desk.bundle(1)} --proof device",
+        "log witness channel/log --key spare.key --name w --state w --policy policy.txt --out device",
+    ):
+        assert "no regular file" in town.desk.run(line, code=5)
+    assert Path("device").is_fifo()
+
+
+def test_what_somebody_gets_wrong_is_told_in_words(town: LogDesk) -> None:
+    told = town.desk.run("log append channel/log --entry policy.txt --key spare.key", code=6)
+    assert f"this is not the key of the log {ORIGIN}" in told
+    assert "in a channel that is its folder log" in town.desk.run("log status channel", code=7)
+    path = town.desk.bundle(1)
+    assert f"edgekit log append channel/log {path} --key KEY" in town.desk.run(
+        f"log prove channel/log {path} --out p", code=2
+    )
+    witness = town.witness("ada", answers=False).key
+    for line in (f"log audit channel/log --log {witness}", f"log witness --listen 127.0.0.1:0 --for 1 --log {witness}"):
+        told = town.desk.run(f"{line} {'--key spare.key --name w --state w' if 'listen' in line else ''}", code=2)
+        assert "is the key of a witness" in told
 
 
 def test_init_begins_nothing_twice(town: LogDesk) -> None:
@@ -198,7 +237,15 @@ def test_nothing_that_a_stranger_wrote_paints_on_the_screen(town: LogDesk) -> No
         town.policy("any")
         refused = town.desk.run(f"{APPEND} {town.desk.bundle(1)}", code=6)
     assert "refused with status 500: no" in refused
-    for letter in (told + refused).replace("\n", ""):
+    evil = GrowingLog([b"a"], origin=f"evil{clear}")
+    heads = evil.note(), evil.fork(0).grow(1).note()
+    root = evil.fork(0).grow(1).head().root
+    Path("evidence.json").write_bytes(write_evidence(Evidence(evil.key, heads, root, ())))
+    found = town.desk.run("log audit --evidence evidence.json")
+    assert "the evidence holds: evil" in found
+    found_log(Path("stick"), evil.key.name, evil.secret).append([b"a"], evil.secret)
+    found += town.desk.run("log prove stick 0 --out p")
+    for letter in (told + refused + found).replace("\n", ""):
         assert letter.isprintable(), repr(letter)
 
 

@@ -19,12 +19,14 @@ from edgekit.bundle.verify import check_structure
 from edgekit.confirm.by_bytes import confirm_cids, confirm_torrents
 from edgekit.confirm.by_keys import confirm_log, confirm_signatures
 from edgekit.confirm.confirmation import BITTORRENT, IPFS, LOG, OCI, SIGNING, SYSTEMS, TUF
+from edgekit.confirm.confirming import confirm_bundle
 from edgekit.confirm.current import check_current
-from edgekit.errors import MalformedError, TransportError, TrustError
+from edgekit.errors import MalformedError, StalledError, TransportError, TrustError
 from edgekit.seal.keys import generate
 from edgekit.transparency.policy import read_policy
 from edgekit.types.strict_json import canonical
 from tests.bundle.building import build, draft, with_manifest, write_bundle
+from tests.channel.memory import MemoryTransport
 from tests.confirm.published import ORIGIN, World, failed, make_world, rows_of
 
 
@@ -198,6 +200,18 @@ def test_a_channel_that_cannot_be_reached(world: World) -> None:
     world.lab.place.files.clear()
     with pytest.raises(TransportError):
         world.confirm(world.lab.bundle())
+
+
+def test_a_mirror_that_withholds_the_proof_beside_one_that_has_it(world: World) -> None:
+    path, good = world.lab.bundle(), world.lab.place
+    (name,) = (name for name in good.files if name.startswith("proofs/"))
+    silent = MemoryTransport(good.files, faults={name: StalledError("it is silent")})
+    for bad in (silent, MemoryTransport(good.files, endless={name})):
+        with open_bundle(path) as bundle:
+            found = confirm_bundle(bundle, root=world.root, mirrors=[bad, good], policy=world.policy)
+        assert not found.failed
+    with open_bundle(path) as bundle, pytest.raises(StalledError):
+        confirm_bundle(bundle, root=world.root, mirrors=[silent], policy=world.policy)
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_settings_survive_being_written(tmp_path: Path, scene: Scene, notary: No
     settings = NodeSettings(
         MODEL, ("https://a.example/c",), 30.0, ("torrent:https://a.example/c?dht=on", "ipfs:https://b.example"),
         TransparencySettings(policy_sha256="ab" * 32, logs=("https://log.example",), cosign=True),
-        SeedSettings(1000, 2000, 10**9),
+        SeedSettings(1000, 10**9), download_bytes_per_s=20_000,
     )  # fmt: skip
     path = tmp_path / "node.toml"
     write_settings(Disk(), path, settings)

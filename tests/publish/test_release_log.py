@@ -12,7 +12,7 @@ import pytest
 from edgekit.bundle.opening import open_bundle
 from edgekit.bundle.release import Release, read_release
 from edgekit.channel.names import proof_file
-from edgekit.errors import InputError, RollbackError, SignatureError, WitnessError
+from edgekit.errors import InputError, RecipeError, RollbackError, SignatureError, WitnessError
 from edgekit.publish.publishing import publish
 from edgekit.publish.release_log import LogSettings, log_release
 from edgekit.seal.keys import generate
@@ -132,6 +132,20 @@ def test_publish_tells_nobody_where_the_witness_is_missing(town: LogLab) -> None
     with pytest.raises(WitnessError):
         publish(lab.bundle(1), lab.place, settings, now=lab.now)
     assert {name: data for name, data in lab.place.files.items() if name.startswith("metadata/")} == metadata
+
+
+def test_publish_moves_nothing_where_it_could_not_log(town: LogLab, tmp_path: Path) -> None:
+    """No log, another key, a policy of another log: told before a bundle of any size is moved."""
+    lab, right = town.lab, town.settings()
+    before = dict(lab.place.files)
+    for wrong, error in (
+        (replace(right, folder=tmp_path / "nowhere"), InputError),
+        (replace(right, key=generate("ed25519")), SignatureError),
+        (replace(right, policy=None, witnesses=("http://127.0.0.1:9",)), RecipeError),
+    ):
+        with pytest.raises(error):
+            publish(lab.bundle(1), lab.place, replace(lab.settings(), log=wrong), now=lab.now)
+        assert lab.place.files == before
 
 
 def test_publish_logs_nothing_that_it_would_refuse(town: LogLab) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.errors import InputError, RecipeError, SignatureError, WitnessError
+from edgekit.errors import InputError, RecipeError, SignatureError, StorageError, WitnessError
 from edgekit.seal.keys import generate
 from edgekit.transparency.memory import CheckpointMemory
 from edgekit.transparency.note import SignedNote, read_note, write_note
 from edgekit.transparency.policy import Policy, read_policy
 from edgekit.transparency.proof import check_proof
 from edgekit.transparency.submission import adopt, gather, prove, submit, witness_places
-from edgekit.transparency.witness import Witness
+from edgekit.transparency.tile_log import TileLog
+from edgekit.transparency.witness import Reply, Witness
 from edgekit.transparency.witness_server import serve
 from tests.transparency.tiled_log import TiledLog, leaf
 
@@ -187,6 +188,38 @@ def test_a_fork_is_seen_by_the_witnesses(town: Town) -> None:
     assert "has cosigned another tree of 3 entries" in str(caught.value)
     for name in town.witnesses:
         assert len(CheckpointMemory(town.log.folder.with_name(name)).evidence()) == 1
+
+
+def test_another_process_appends_while_witnesses_are_asked(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their cosignatures are of a head that is the newest no more: they are asked again about the one that is."""
+    town.start("ada", "bob")
+    others = iter([leaf(version=9), leaf(version=10)])
+    answer = Witness.add_checkpoint
+
+    def slow(self: Witness, data: bytes) -> Reply:
+        if self is town.witnesses["ada"] and (other := next(others, None)):
+            TileLog.open(town.log.folder).append([other], town.log.secret)
+        return answer(self, data)
+
+    monkeypatch.setattr(Witness, "add_checkpoint", slow)
+    done = submit(town.log.log, leaf(), town.log.secret, policy=town.policy())
+    assert (done.index, done.checkpoint.size, set(done.witnesses)) == (0, 3, {"ada", "bob"})
+    check_proof(done.proof, leaf(), town.policy())
+
+
+def test_a_log_that_others_append_to_all_the_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.start("ada")
+    answer = Witness.add_checkpoint
+
+    def busy(self: Witness, data: bytes) -> Reply:
+        TileLog.open(town.log.folder).append([data[:9]], town.log.secret)
+        return answer(self, data)
+
+    monkeypatch.setattr(Witness, "add_checkpoint", busy)
+    with pytest.raises(StorageError, match="all the time"):
+        submit(town.log.log, leaf(), town.log.secret, policy=town.policy("any"))
+    monkeypatch.setattr(Witness, "add_checkpoint", answer)
+    assert submit(town.log.log, leaf(), town.log.secret, policy=town.policy("any")).is_new is False
 
 
 def test_gathering_for_a_head_to_which_nothing_is_added(town: Town) -> None:

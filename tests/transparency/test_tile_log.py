@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from edgekit.transparency.checkpoint import open_checkpoint
 from edgekit.transparency.cosignature import cosign
 from edgekit.transparency.log_files import LogFiles
 from edgekit.transparency.merkle import EMPTY_ROOT, check_consistency, check_inclusion, leaf_hash
-from edgekit.transparency.note import VerifierKey, read_note, write_note
+from edgekit.transparency.note import SignedNote, VerifierKey, read_note, write_note
 from edgekit.transparency.tile_log import TileLog, found_log
 from edgekit.transparency.tiles import LARGEST_ENTRY_BYTES, TILE_WIDTH, tile_name, tile_width
 from tests.transparency.recursive_tree import mth
@@ -194,12 +197,55 @@ def test_a_checkpoint_with_cosignatures_is_kept(tmp_path: Path) -> None:
     cosigned = plain.signed_also([cosign(plain.text, "w.example", witness, 5)])
     log.keep(write_note(cosigned))
     assert TileLog.open(log.folder).note == write_note(cosigned)
-    with pytest.raises(InputError, match="lacks a signature"):
-        log.keep(write_note(plain))
+    spoiled = replace(plain.signatures[0], signature=bytes(64))
+    for fewer in (plain, SignedNote(plain.text, (spoiled,))):
+        log.keep(write_note(fewer))
+        assert TileLog.open(log.folder).note == write_note(cosigned)
     log.append([b"b"], KEY)
     with pytest.raises(InputError, match="not the log's checkpoint"):
         log.keep(write_note(cosigned))
     assert len(read_note(log.note).signatures) == 1
+
+
+def test_cosignatures_from_two_sides_are_all_kept(tmp_path: Path) -> None:
+    """Two processes asked different witnesses about one head, and neither knows what the other one got."""
+    log = found_log(tmp_path / "log", ORIGIN, KEY)
+    plain = read_note(log.note)
+    for name in ("ada", "bob"):
+        log.keep(write_note(plain.signed_also([cosign(plain.text, name, generate("ed25519"), 5)])))
+    assert [each.name for each in read_note(TileLog.open(log.folder).note).signatures] == [ORIGIN, "ada", "bob"]
+
+
+def test_another_key_is_told_as_such(tmp_path: Path) -> None:
+    log = found_log(tmp_path / "log", ORIGIN, KEY)
+    with pytest.raises(SignatureError, match=r"this is not the key of the log example\.org/log") as caught:
+        log.append([b"a"], generate("ed25519"))
+    assert "that the log was begun with" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "link"])
+def test_what_is_no_file_is_not_read(tmp_path: Path, what: str) -> None:
+    """In the place of `.next` of a log that somebody handed over: nobody waits for what never comes."""
+    log = found_log(tmp_path / "log", ORIGIN, KEY)
+    place = log.folder / ".next"
+    if what == "pipe":
+        os.mkfifo(place)
+    elif what == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(log.folder / "checkpoint")
+    told: list[str] = []
+
+    def look() -> None:
+        try:
+            told.append(str(log.is_unfinished))
+        except StorageError as error:
+            told.append(str(error))
+
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    looking.join(10.0)
+    assert str(place) in told[0]
 
 
 def test_two_writers_exclude_one_another(tmp_path: Path) -> None:
