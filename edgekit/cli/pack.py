@@ -48,6 +48,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--license-file", type=_FILE, metavar="FILE", help="Text of the licence, packed as LICENSE.")
 @click.option("--golden", type=_FILE, metavar="FILE.npz", help="Golden inputs by name.  [default: drawn at random]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the golden inputs that are drawn.")
+@click.option(
+    "--first", multiple=True, metavar="FORMAT",
+    help="Format whose file nodes try first, whatever was measured.  [default: what is clearly faster]  Repeatable.",
+)  # fmt: skip
 @click.option("--bench", type=_FILE, metavar="FILE", help="report.json of `edgekit bench` on the same files.")
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="PATH", help="The bundle.  [default: NAME.edgekit]"
@@ -84,6 +88,7 @@ def pack(
         license_file=options["license_file"],
         golden=options["golden"],
         seed=options["seed"],
+        first=options["first"],
         force=options["force"],
         tar=is_tar,
     )

@@ -31,6 +31,7 @@ Examples:
   edgekit publish lite0.edgekit --to channel/ --key vision-1.key              (the others sign the request)
   edgekit publish lite0.edgekit --to oci://localhost:5000/models/lite0        (a registry, without a channel)
 """
+MOST_RELEASES = 32
 
 
 @click.command(epilog=EXAMPLES, short_help="Publish a bundle in a channel or a registry.")
@@ -45,8 +46,12 @@ Examples:
     "--oldest", type=click.IntRange(1), metavar="N", help="Lowest version that may run.  [default: as before]"
 )
 @click.option(
+    "--delta-releases", type=click.IntRange(0, MOST_RELEASES), default=3, show_default=True, metavar="N",
+    help="From how many of the channel's last releases nodes get deltas; more for nodes that were off for longer.",
+)  # fmt: skip
+@click.option(
     "--delta-from", "delta_from", multiple=True, type=click.Path(path_type=Path), metavar="BUNDLE",
-    help="Another release that nodes may have, beside the current one: they get deltas from it too.  Repeatable.",
+    help="Another release that nodes may have: they get deltas from it too.  Repeatable.",
 )  # fmt: skip
 @log_options
 @click.option("--no-deltas", is_flag=True, help="Make no deltas: nodes fetch whole files.")
@@ -64,6 +69,7 @@ def publish(
     request_file: Path | None,
     signers: tuple[str, ...],
     oldest: int | None,
+    delta_releases: int,
     delta_from: tuple[Path, ...],
     no_deltas: bool,
     log_folder: Path | None,
@@ -81,8 +87,9 @@ def publish(
 
     With --log the release is logged before it becomes current, and the proof goes into the channel too.
 
-    Files that changed since the current release are also offered as deltas, made by every codec that is installed
-    (pip install 'edgekit-ml[delta]' brings two more); the smallest is kept where it saves a tenth of the file or more.
+    Files that changed since one of the channel's last releases are also offered as deltas, made by every codec that is
+    installed (pip install 'edgekit-ml[delta]' brings two more); the smallest is kept where it saves a tenth of the file
+    or more.
 
     Without --key, an oci:// destination is taken for a plain registry: the bundle is pushed there under its version,
     with its signatures as referrers.
@@ -107,7 +114,10 @@ def publish(
     log = log_settings(log_folder, log_key, policy_file, witnesses, passphrase_file)
     with terminal.work() as progress, opened_place(place) as transport:
         root = trusted_root(transport, trust)
-        settings = PublishSettings(signing, online, named, oldest, root, not no_deltas, delta_from, log)
+        settings = PublishSettings(
+            signing, online, named, oldest, root,
+            deltas=not no_deltas, delta_releases=delta_releases, delta_from=delta_from, log=log,
+        )  # fmt: skip
         done = put(bundle, transport, settings, now=utc_now(), progress=progress)
     request = None
     if done.change and not done.written:

@@ -13,7 +13,7 @@ from edgekit.pack.card import FILE_NAME as CARD
 from edgekit.pack.card import render_card
 from edgekit.pack.compressed import RECIPE, Compressed
 from edgekit.pack.inventory import Stored, store_bytes, store_file
-from edgekit.pack.measurements import measured_of
+from edgekit.pack.measurements import measured_of, time_of
 from edgekit.pack.ml_bom import FILE_NAME as BOM
 from edgekit.pack.ml_bom import MEDIA_TYPE as BOM_TYPE
 from edgekit.pack.ml_bom import Parts, render_bom
@@ -66,7 +66,7 @@ def fill(
         CheckError: No file is left that serves any machine.
         InputError: A file cannot be read.
     """
-    variants, files = _variants(compressed, rehearsal, bench)
+    variants, files = _variants(compressed, rehearsal, bench, settings.first)
     if not variants:
         raise CheckError("no file is left that serves any machine", hint="compress again with more formats")
     preprocessing = compressed.told.preprocessing
@@ -107,14 +107,14 @@ def _recorded(failed: Sequence[str]) -> tuple[str, ...]:
 
 
 def _variants(
-    compressed: Compressed, rehearsal: Rehearsal, bench: BenchReport | None
+    compressed: Compressed, rehearsal: Rehearsal, bench: BenchReport | None, first: Sequence[str]
 ) -> tuple[tuple[Variant, ...], list[Stored]]:
     """The variants in order of preference, and the files that they need for themselves."""
     places = places_of(compressed, list(rehearsal.files))
-    measured = {each.name: measured_of(each, compressed, bench) for each in places}
+    times = {each.name: time_of(each, compressed, bench)[0] for each in places}
     stored: dict[str, Stored] = {path: store_bytes(path, Role.GOLDEN, data) for path, data in rehearsal.inputs.items()}
     variants = []
-    for each in in_order(places, {name: found.latency_ratio for name, found in measured.items()}):
+    for each in in_order(places, times, first=first):
         own = rehearsal.files[each.format]
         parts = compressed.parts(own.entry.artifact)
         for part in parts:
@@ -138,7 +138,7 @@ def _variants(
                 inputs=own.border.inputs,
                 outputs=own.border.outputs,
                 golden=Golden(own.inputs, answers, own.samples, (rehearsal.rule_for(each, compressed),)),
-                measured=measured[each.name],
+                measured=measured_of(each, compressed, bench),
             )
         )
     return tuple(variants), list(stored.values())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import digest
-from edgekit.errors import KeyFileError
+from edgekit.errors import InputError, KeyFileError
 from edgekit.pack.assembly import check_place, make_documents, write_bundle
 from edgekit.pack.compressed import Compressed, open_compressed
 from edgekit.pack.contents import fill, places_of
@@ -74,11 +75,13 @@ def pack(
     license_text = read_license(settings.license_file) if settings.license_file else None
     if bench:
         refuse_unrelated(bench, compressed)
+    formats = _formats(compressed)
+    _check_first(settings.first, formats)
     check_place(out, tar=settings.tar)
     with watcher.stage("check"):
         failed = failed_checks(compressed)
     refuse_failed(failed, force=settings.force)
-    rehearsal = rehearse(compressed, _formats(compressed), settings, watcher)
+    rehearsal = rehearse(compressed, formats, settings, watcher)
     refuse_failed(rehearsal.failed, force=settings.force)
     contents = fill(compressed, rehearsal, settings, bench=bench, license_text=license_text, failed=failed)
     with watcher.stage("sign"):
@@ -97,3 +100,17 @@ def _formats(compressed: Compressed) -> list[str]:
         if (compressed.folder / entry.artifact.path).is_file()
     ]
     return list(dict.fromkeys(each.format for each in places_of(compressed, there)))
+
+
+def _check_first(first: Sequence[str], formats: Sequence[str]) -> None:
+    """That there is a file of each format that is to come first.
+
+    Raises:
+        InputError: There is none.
+    """
+    for each in first:
+        if each not in formats:
+            raise InputError(
+                f"no file of the format {each[:40]!r} is there to come first",
+                hint=f"those that are packed: {', '.join(formats) or 'none'}",
+            )

@@ -33,6 +33,7 @@ class PackSettings:
         license_file: Text of the licence, which is packed too; None packs none.
         golden: An .npz of golden inputs; None draws them over the input range.
         seed: Of that draw.
+        first: Formats whose files come before all others, in this order, whatever was measured.
         force: Pack although checks failed, and record which.
         tar: Write one .tar file instead of a folder.
 
@@ -47,6 +48,7 @@ class PackSettings:
     license_file: Path | None = None
     golden: Path | None = None
     seed: int = 0
+    first: tuple[str, ...] = ()
     force: bool = False
     tar: bool = False
 

@@ -1,7 +1,9 @@
 """Which machines each file is for: the table that turns the formats of a compression into the variants of a bundle.
 
-The order of the variants is the order in which a node tries them: the fastest first where that was measured, the file
-for audits near the end, the float file only where there is nothing else.
+The order of the variants is the order in which a node tries them. It is that of the table, but for files that were
+measured to be clearly faster: noise in the times of a new release must not send a fleet to other files, of which it has
+no predecessor to take a delta from. The file for audits comes near the end, the float file only where there is nothing
+else.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from edgekit.types.interval import Interval
+
 ONNXRUNTIME, LITERT = "onnxruntime", "litert"
 AUDIT = "onnx-qop"
 """The file whose kernels compute the same bits everywhere: equal on x86-64 and on emulated arm64 in our tests."""
@@ -17,6 +21,9 @@ FLOAT = "onnx-fp32"
 X86, ARM, ANY = "amd64", "arm64", "any"
 VNNI = ("avx512_vnni", "avx_vnni")
 """Either adds four products of bytes in 32 bits, where older CPUs add two in 16 and saturate."""
+CLEARLY = 1.05
+"""Over how many times the time of a file another one takes, at the nearest ends of their intervals, before it is clear
+which is faster. An interval knows what scatters within one run; medians of two runs are some percent further apart."""
 
 Need = Literal["", "vnni", "host"]
 
@@ -127,22 +134,38 @@ def _where_nothing_better(formats: Sequence[str]) -> tuple[str, ...]:
     return archs if served else (*archs, X86)
 
 
-def in_order(places: Sequence[Place], ratios: Mapping[str, float | None]) -> tuple[Place, ...]:
+def in_order(
+    places: Sequence[Place], times: Mapping[str, Interval | None], *, first: Sequence[str] = ()
+) -> tuple[Place, ...]:
     """Variants in order of preference.
 
     Args:
         places: In the order of the table.
-        ratios: Variant -> its time over the float file's on a machine of its architecture; None where not measured.
+        times: Variant -> its time over the float file's on a machine of its architecture; None where not measured.
+        first: Formats that come before all others, in this order, whatever was measured.
 
     Returns:
-        The fastest first. One that was not measured stands where its relative does; then follow those of which
-        nothing is known, then the file for audits.
+        In the order of the table, but a file that is clearly faster comes before those of its architecture. One that
+        was not measured stands where its relative does; then follow those of which nothing is known, then the file for
+        audits.
     """
-    by_file = {(each.format, each.arch): ratios.get(each.name) for each in places}
+    by_file = {(each.format, each.arch): times.get(each.name) for each in places}
 
-    def rank(each: Place) -> tuple[bool, float, int]:
-        relative = by_file.get((ROWS[each.format].relative, each.arch))
-        known = [ratio for ratio in (ratios.get(each.name), relative) if ratio is not None]
-        return each.format in (AUDIT, FLOAT), known[0] if known else float("inf"), places.index(each)
+    def time(each: Place) -> Interval | None:
+        return times.get(each.name) or by_file.get((ROWS[each.format].relative, each.arch))
 
-    return tuple(sorted(places, key=rank))
+    def rank(each: Place) -> tuple[int, bool, bool]:
+        named = first.index(each.format) if each.format in first else len(first)
+        return named, each.format in (AUDIT, FLOAT), time(each) is None
+
+    def is_behind(each: Place, other: Place) -> bool:
+        mine, its = time(each), time(other)
+        if mine is None or its is None or each.arch != other.arch or rank(each) != rank(other):
+            return False
+        return its.high * CLEARLY < mine.low
+
+    left, found = sorted(places, key=rank), list[Place]()
+    while left:  # "behind" is a partial order: there is always one that nothing left comes before
+        found.append(next(each for each in left if not any(is_behind(each, other) for other in left)))
+        left.remove(found[-1])
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""Deltas of a release: its files as changes to those of the release before, for readers that have that one.
+"""Deltas of a release: its files as changes to those of the releases before, for readers that have one of these.
 
 They are made before anything is signed, since the family signs their index together with the release. A reader that
 does without loses nothing but bytes; so whatever keeps one from being made is told, and ends nothing.
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 from edgekit import digest
@@ -19,10 +20,13 @@ from edgekit.bundle.opening import open_bundle
 from edgekit.bundle.release import read_release
 from edgekit.bundle.remote_blobs import RemoteBlobs
 from edgekit.channel.names import deltas_file, target_file
+from edgekit.channel.tuf_objects import TargetFile
 from edgekit.delta.codecs import CODECS, LARGEST_BYTES, makers
 from edgekit.delta.index import LARGEST_INDEX_BYTES, MOST_DELTAS, Delta, read_index, write_index
 from edgekit.delta.making import SMALLEST_BYTES, best_delta
 from edgekit.errors import DigestError, InputError, StorageError, TransportError, TrustError
+from edgekit.publish.earlier import releases
+from edgekit.publish.preference import changed_preferences
 from edgekit.publish.records import Records
 from edgekit.transport.fetch import Sources
 from edgekit.transport.reading import read_all
@@ -30,6 +34,9 @@ from edgekit.transport.transport import Transport
 from edgekit.types.blob import Blob
 from edgekit.types.manifest import BundleFile, Manifest
 from edgekit.types.progress import Progress
+
+DEFAULT_RELEASES = 3
+"""Of the channel's last ones, from which deltas are made: each costs its publisher time, and readers some index."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,12 @@ class _Shelf:
     """A release whose files can be had.
 
     Attributes:
+        release: sha256 of its release index.
         manifest: What it holds.
         copy: Writes one of its blobs to a path, whole and verified.
     """
 
+    release: str
     manifest: Manifest
     copy: Callable[[Blob, Path], None]
 
@@ -97,15 +106,17 @@ def release_deltas(
     records: Records,
     bundle: Path,
     *,
+    last: int,
     bases: Sequence[Path],
     progress: Progress,
 ) -> ReleaseDeltas:
     """Make what readers of older releases can use.
 
     Args:
-        place: The channel; the release that is current there is the first base.
+        place: The channel.
         records: In force there.
         bundle: What is to be published, verified.
+        last: How many of the channel's last releases are bases, the one that is current first.
         bases: Bundles of other releases that readers may have.
         progress: Who watches.
 
@@ -123,8 +134,7 @@ def release_deltas(
             notes.append(f"without {' and '.join(lacking)}: pip install 'edgekit-ml[delta]' brings smaller deltas")
         have = {(delta.base, delta.target) for delta in kept}
         made: list[FileDelta] = []
-        current = _current_shelf(place, records, name, notes)
-        for old in [current, *olds] if current else olds:
+        for old in chain(_channel_shelves(place, records, new, last, notes), olds):
             made += _between(old, new, have, notes, progress)
     return ReleaseDeltas(tuple(made), tuple(kept), tuple(notes))
 
@@ -185,22 +195,36 @@ def _kept(place: Transport, records: Records, new: Manifest) -> tuple[list[Delta
         return [], [f"the channel's deltas are made anew, since their index cannot be used: {error}"]
 
 
-def _current_shelf(place: Transport, records: Records, name: str, notes: list[str]) -> _Shelf | None:
-    """The release that is current in the channel; None where there is none, or it cannot be read."""
+def _channel_shelves(place: Transport, records: Records, new: _Shelf, last: int, notes: list[str]) -> Iterator[_Shelf]:
+    """The last releases of the channel, newest first; `notes` learns of those that cannot be read."""
+    name = new.manifest.name
     current = records.release(name)
-    if current is None:
-        return None
-    target, _ = current
-    sources = Sources([place])
-    try:
-        sha256 = target.hashes.get("sha256", "")
-        index = read_all(place, target_file(name, sha256), limit_bytes=target.length)
-        if digest.of_bytes(index) != sha256:
-            raise DigestError("its index is not the file that was signed")
-        return _Shelf(read_release(RemoteBlobs(sources), index).manifest, sources.fetch)
-    except (TransportError, TrustError) as error:
-        notes.append(f"no deltas from the current release, which cannot be read: {error}")
-        return None
+    others = (each for each in releases(place, records, name, notes) if each.hashes.get("sha256") != new.release)
+    for target in islice(others, last):
+        is_current = current is not None and target == current[0]
+        try:
+            old = _channel_shelf(place, name, target)
+        except (TransportError, TrustError) as error:
+            which = "the current release" if is_current else "an earlier release"
+            notes.append(f"no deltas from {which}, which cannot be read: {error}")
+            continue
+        if is_current:
+            notes.extend(changed_preferences(old.manifest, new.manifest))
+        yield old
+
+
+def _channel_shelf(place: Transport, name: str, target: TargetFile) -> _Shelf:
+    """A release of the channel.
+
+    Raises:
+        TransportError: It is not there, or cannot be read.
+        TrustError: It is not what was signed.
+    """
+    sources, sha256 = Sources([place]), target.hashes.get("sha256", "")
+    index = read_all(place, target_file(name, sha256), limit_bytes=target.length)
+    if digest.of_bytes(index) != sha256:
+        raise DigestError("its index is not the file that was signed")
+    return _Shelf(sha256, read_release(RemoteBlobs(sources), index).manifest, sources.fetch)
 
 
 def _opened_base(stack: ExitStack, base: Path, name: str) -> _Shelf:
@@ -223,7 +247,7 @@ def _bundle_shelf(path: Path) -> Iterator[_Shelf]:
     """A bundle of this machine; it is no more trusted than the digests of its files go."""
     with open_bundle(path) as bundle:
         release = read_release(bundle.blobs, bundle.index_bytes)
-        yield _Shelf(release.manifest, _copier(bundle.blobs))
+        yield _Shelf(release.index_digest, release.manifest, _copier(bundle.blobs))
 
 
 def _copier(blobs: Blobs) -> Callable[[Blob, Path], None]:

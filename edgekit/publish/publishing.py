@@ -19,11 +19,11 @@ from edgekit.bundle.verify import Verdict, verify_open
 from edgekit.channel.names import MOST_SIGNERS, ReleaseNotice, deltas_file, target_file
 from edgekit.errors import InputError
 from edgekit.publish.change import Change, check_keys, lacks_of, sign_change
-from edgekit.publish.deltas import ReleaseDeltas, release_deltas
+from edgekit.publish.deltas import DEFAULT_RELEASES, ReleaseDeltas, release_deltas
 from edgekit.publish.enforcing import put_in_force
 from edgekit.publish.records import Records, read_records
 from edgekit.publish.release_changes import announce
-from edgekit.publish.release_log import Logged, LogSettings, log_release
+from edgekit.publish.release_log import Logged, LogSettings, check_log, log_release
 from edgekit.publish.torrents import write_torrents
 from edgekit.publish.upload import Uploaded, upload_blobs
 from edgekit.seal.keys import PrivateKey, PublicKey
@@ -43,7 +43,8 @@ class PublishSettings:
         oldest: Lowest version that may still run; None leaves it.
         trust: Root metadata that the channel must begin with; None believes the channel's own.
         deltas: Whether readers of older releases get deltas.
-        delta_from: Bundles of releases that readers may have, beside the one that is current.
+        delta_releases: From how many of the channel's last releases, the current one counted.
+        delta_from: Bundles of other releases that readers may have.
         log: Where the release is logged before it becomes current; None for nowhere.
     """
 
@@ -53,6 +54,7 @@ class PublishSettings:
     oldest: int | None = None
     trust: bytes | None = None
     deltas: bool = True
+    delta_releases: int = DEFAULT_RELEASES
     delta_from: tuple[Path, ...] = ()
     log: LogSettings | None = None
 
@@ -115,6 +117,8 @@ def publish(
         notice = _notice(manifest, current[1] if current else None, settings)
         # Whoever may not publish learns it before anything is made or moved.
         check_keys(announce(records, manifest.name, bundle.index_bytes, notice, now), settings.keys)
+        if settings.log:
+            check_log(settings.log)
         verdict = verify_open(bundle, notice.keys, progress=progress)
         deltas = _deltas(path, place, records, settings, progress)
         change = announce(records, manifest.name, bundle.index_bytes, notice, now, deltas=deltas.index)
@@ -134,7 +138,9 @@ def _deltas(
 ) -> ReleaseDeltas:
     if not settings.deltas:
         return ReleaseDeltas()
-    return release_deltas(place, records, path, bases=settings.delta_from, progress=progress)
+    return release_deltas(
+        place, records, path, last=settings.delta_releases, bases=settings.delta_from, progress=progress
+    )
 
 
 def _write_files(

@@ -63,13 +63,16 @@ def test_deltas(desk: Desk) -> None:
     assert f"{FILE} from version 1: " in told
     assert "instead of 40.0 kB" in told
     assert "zstd " in told
-    found = desk.data(f"publish related-3/net.edgekit {PUBLISH} --delta-from related-1/net.edgekit")
+    found = desk.data(f"publish related-3/net.edgekit {PUBLISH} --delta-releases 1 --delta-from related-1/net.edgekit")
     assert [each["from_version"] for each in found["deltas"]] == [2, 1]
     assert {"path", "codec", "size_bytes", "full_bytes", "tried"} < found["deltas"][0].keys()
     assert found["deltas"][0]["size_bytes"] == min(found["deltas"][0]["tried"].values())
     assert len(list(Path("channel/targets/vision").glob("*.lite0+deltas.json"))) == 2
     none = desk.data(f"publish related-3/net.edgekit {PUBLISH} --no-deltas")
     assert (none["deltas"], none["current"], none["log"]) == ([], True, None)
+    for words, bases in (("--delta-releases 1", [2]), ("", [1])):
+        found = desk.data(f"publish related-3/net.edgekit {PUBLISH} {words}")
+        assert [each["from_version"] for each in found["deltas"]] == bases
 
 
 def test_a_log(desk: Desk) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from edgekit.errors import InputError
 from edgekit.pack.compressed import Compressed
-from edgekit.pack.measurements import measured_of, refuse_unrelated
+from edgekit.pack.measurements import FEWEST_ROUNDS, measured_of, refuse_unrelated, time_of
 from edgekit.pack.variants import Place
 from edgekit.types.bench import (
     BenchArtifact,
@@ -98,6 +99,40 @@ def test_a_benchmark_elsewhere_or_emulated_does_not(on_x86: Compressed) -> None:
     assert measured_of(HERE, on_x86, benched(on_x86)).machine == "A CPU"
     for bench in (benched(on_x86, emulated="qemu"), benched(on_x86, architecture="x86_64")):
         assert measured_of(ARM, on_x86, bench).latency_ratio is None
+
+
+def with_latency(compressed: Compressed, *, rounds: int, ratio: Interval) -> Compressed:
+    """The check timed the .tflite so."""
+    check = compressed.told.check
+    entries = tuple(
+        replace(each, latency=replace(each.latency, rounds=rounds, ratio=ratio))
+        if each.latency and each.artifact.format == "tflite-int8"
+        else each
+        for each in check.artifacts
+    )
+    return replace(compressed, told=replace(compressed.told, check=replace(check, artifacts=entries)))
+
+
+def test_how_sure_a_time_is(on_x86: Compressed) -> None:
+    """By the check's interval, if enough rounds stand behind it; by the benchmark's, which knows of processes."""
+    found, unsure = Interval(0.5, 0.4, 0.6), Interval(0.5, 0.0, math.inf)
+    for rounds, expected in ((FEWEST_ROUNDS, found), (FEWEST_ROUNDS - 1, unsure)):
+        compressed = with_latency(on_x86, rounds=rounds, ratio=found)
+        assert time_of(HERE, compressed, None) == (expected, "A CPU")
+        assert measured_of(HERE, compressed, None).latency_ratio == 0.5
+    bench = benched(on_x86)
+    wide = replace(summary(2e6), median=Interval(2e6, 1e6, 4e6))
+    told = tuple(
+        replace(each, summary=wide) if each.artifact == "tflite-int8" and each.threads == 1 else each
+        for each in bench.measurements
+    )
+    assert time_of(ARM, on_x86, replace(bench, measurements=told)) == (Interval(0.25, 0.125, 0.5), "Pi 5")
+
+
+@pytest.mark.parametrize("ends", [(0.6, 0.4), (0.51, 0.6), (-1.0, 0.6), (float("nan"), 0.6)])
+def test_an_interval_that_cannot_be_is_not_believed(on_x86: Compressed, ends: tuple[float, float]) -> None:
+    compressed = with_latency(on_x86, rounds=100, ratio=Interval(0.5, *ends))
+    assert time_of(HERE, compressed, None)[0] == Interval(0.5, 0.0, math.inf)
 
 
 def test_what_must_not_be_quoted_is_not(on_x86: Compressed) -> None:

@@ -271,6 +271,51 @@ def test_a_key_for_channels_signs_no_model(made: Path, tmp_path: Path) -> None:
         pack(made, tmp_path / "b", key=generate("ed25519"), settings=SETTINGS)
 
 
+def timed(*, onnx: tuple[float, float, float], tflite: tuple[float, float, float]) -> Callable[[dict[str, Any]], None]:
+    """Times over the float file's, on x86: estimate and ends of the interval."""
+
+    def change(report: dict[str, Any]) -> None:
+        report["check"]["machine"]["system"] = "Linux x86_64"
+        for entry in report["check"]["artifacts"]:
+            ratio = {"onnx-x86": onnx, "tflite-int8": tflite}.get(entry["artifact"]["format"])
+            if ratio:
+                told = dict(zip(("estimate", "low", "high"), ratio, strict=True))
+                entry["latency"] = {**entry["latency"], "rounds": 40, "ratio": {**told, "confidence": 0.95}}
+
+    return change
+
+
+def first_on_x86(packed: Packed) -> str:
+    return next(each.name for each in packed.manifest.variants if each.requires.arch == "amd64")
+
+
+def test_two_measurements_of_two_releases_give_one_order(result: Path, key: MemoryKey, tmp_path: Path) -> None:
+    """A node that changes its variant has no predecessor of the file to take a delta from."""
+    wide = (0.49, 0.40, 0.62)
+    found = {}
+    for name, onnx, tflite in (
+        ("once", (0.50, 0.49, 0.51), (0.49, 0.48, 0.50)),
+        ("again", (0.49, 0.48, 0.50), (0.50, 0.49, 0.51)),
+        ("busy", wide, (0.38, 0.30, 0.45)),
+        ("better", (0.50, 0.49, 0.51), (0.40, 0.38, 0.42)),
+    ):
+        change_report(result, timed(onnx=onnx, tflite=tflite))
+        packed = pack(result, tmp_path / name, key=key, settings=SETTINGS)
+        found[name] = first_on_x86(packed)
+        assert packed.manifest.variant("tflite-int8-amd64").measured.latency_ratio == tflite[0]
+    assert found == {"once": "onnx-x86", "again": "onnx-x86", "busy": "onnx-x86", "better": "tflite-int8-amd64"}
+
+
+def test_the_publisher_says_what_comes_first(result: Path, key: MemoryKey, tmp_path: Path) -> None:
+    change_report(result, timed(onnx=(0.5, 0.49, 0.51), tflite=(0.2, 0.19, 0.21)))
+    settings = PackSettings("tests/net", 3, first=("onnx-x86",))
+    assert first_on_x86(pack(result, tmp_path / "b", key=key, settings=settings)) == "onnx-x86"
+    with pytest.raises(InputError, match="no file of the format 'onnx-arm' is there to come first") as caught:
+        pack(result, tmp_path / "c", key=key, settings=PackSettings("tests/net", 3, first=("onnx-arm",)))
+    assert "onnx-x86, tflite-int8, onnx-int8, onnx-qop" in caught.value.hint
+    assert not (tmp_path / "c").exists()
+
+
 def test_licence_and_golden_inputs_of_ones_own(made: Path, key: MemoryKey, tmp_path: Path) -> None:
     (tmp_path / "licence.txt").write_text("Do as you like.\n")
     images = np.random.default_rng(5).normal(0, 1, (3, 3, 8, 8)).astype(np.float32)

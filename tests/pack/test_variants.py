@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from edgekit.pack.variants import AUDIT, ROWS, VNNI, Place, in_order, place
 from edgekit.types.artifact import FORMATS
+from edgekit.types.interval import Interval
 from edgekit.types.manifest import VARIANT_NAME
 from edgekit.types.recipe import FILES
 
@@ -68,19 +72,73 @@ def test_accelerators_go_by_their_providers() -> None:
     }
 
 
+def timed(**ratios: float | tuple[float, float]) -> dict[str, Interval | None]:
+    """Variant, with _ for -, and its time: exact, or an interval around its middle."""
+    ends = {name: (found, found) if isinstance(found, float) else found for name, found in ratios.items()}
+    return {name.replace("_", "-"): Interval((low + high) / 2, low, high) for name, (low, high) in ends.items()}
+
+
+def order(formats: Sequence[str], times: Mapping[str, Interval | None], *, first: Sequence[str] = ()) -> list[str]:
+    return [each.name for each in in_order(placed(*formats), times, first=first)]
+
+
 def test_the_fastest_comes_first_and_the_file_for_audits_last() -> None:
-    places = place(FORMATS, host_arch="amd64", host_isa=(), is_pair_safe=True)
-    ratios: dict[str, float | None] = {"onnx-x86": 0.6, "tflite-int8-amd64": 0.3, "onnx-qop": 0.1}
-    names = [each.name for each in in_order(places, ratios)]
-    assert names == ["tflite-int8-amd64", "onnx-x86", "tflite-int8-arm64", "onnx-int8", "onnx-qop"]
-    assert next(each.name for each in in_order(places, {**ratios, "onnx-int8": 0.2})) == "onnx-int8"
+    times = timed(onnx_x86=0.6, tflite_int8_amd64=0.3, onnx_qop=0.1)
+    assert order(FORMATS, times) == ["tflite-int8-amd64", "onnx-x86", "tflite-int8-arm64", "onnx-int8", "onnx-qop"]
+
+
+def test_what_was_measured_comes_before_what_was_not() -> None:
+    names = order(FORMATS, timed(onnx_x86=0.6, tflite_int8_amd64=0.3, onnx_int8=0.2))
+    assert [name for name in names if name in ("tflite-int8-arm64", "onnx-int8")] == ["onnx-int8", "tflite-int8-arm64"]
 
 
 def test_what_was_not_measured_stands_where_its_relative_does() -> None:
-    places = place(("onnx-vnni", "onnx-x86", "tflite-int8"), host_arch="amd64", host_isa=(), is_pair_safe=True)
-    ratios: dict[str, float | None] = {"onnx-x86": 0.5, "tflite-int8-amd64": 0.4}
-    names = [each.name for each in in_order(places, ratios)]
+    formats = ("onnx-vnni", "onnx-x86", "tflite-int8")
+    names = order(formats, timed(onnx_x86=0.5, tflite_int8_amd64=0.4))
     assert names == ["tflite-int8-amd64", "onnx-vnni", "onnx-x86", "tflite-int8-arm64"]
+
+
+@pytest.mark.parametrize(
+    ("onnx", "tflite"),
+    [
+        (0.500, 0.499),
+        (0.500, 0.480),
+        ((0.342, 0.559), (0.432, 0.548)),
+        ((0.406, 0.522), (0.327, 0.504)),
+    ],
+    ids=["equal", "4 % apart", "EfficientNet-Lite0", "the same once more"],
+)
+def test_noise_does_not_change_the_order(
+    onnx: float | tuple[float, float], tflite: float | tuple[float, float]
+) -> None:
+    """The last two are two measurements of the same files on a busy machine."""
+    for one, other in ((onnx, tflite), (tflite, onnx)):
+        names = order(("onnx-x86", "tflite-int8"), timed(onnx_x86=one, tflite_int8_amd64=other))
+        assert names == ["onnx-x86", "tflite-int8-amd64", "tflite-int8-arm64"]
+
+
+def test_what_is_clearly_faster_comes_first_also_with_noise() -> None:
+    """ResNet-20 on a machine with other work."""
+    times = timed(onnx_x86=(0.398, 0.462), tflite_int8_amd64=(0.347, 0.361))
+    assert order(("onnx-x86", "tflite-int8"), times)[0] == "tflite-int8-amd64"
+
+
+def test_one_that_is_unsure_keeps_its_place_between_others() -> None:
+    formats = ("onnx-host", "onnx-x86", "tflite-int8")
+    times = timed(onnx_host=(0.0, math.inf), onnx_x86=0.6, tflite_int8_amd64=0.3)
+    assert order(formats, times)[:3] == ["onnx-host", "tflite-int8-amd64", "onnx-x86"]
+
+
+def test_times_of_another_architecture_move_nothing() -> None:
+    """onnx-x86 is behind the ARM's file, and tflite on x86 is not: between these two nothing is clear."""
+    times = timed(onnx_x86=0.50, tflite_int8_amd64=0.49, onnx_int8=0.47)
+    assert order(FORMATS, times)[:2] == ["onnx-x86", "tflite-int8-amd64"]
+
+
+def test_the_publisher_may_put_a_format_first() -> None:
+    times = timed(onnx_x86=0.5, tflite_int8_amd64=0.1)
+    assert order(FORMATS, times, first=["onnx-x86"])[:2] == ["onnx-x86", "tflite-int8-amd64"]
+    assert order(FORMATS, times, first=["onnx-qop", "onnx-int8"])[:3] == ["onnx-qop", "onnx-int8", "tflite-int8-amd64"]
 
 
 def test_the_row_of_the_file_for_audits_runs_anywhere() -> None:

@@ -29,8 +29,8 @@ def bundle(lab: Lab, version: int, *, model: bytes | None = None, name: str = MO
     return folder / "net.edgekit"
 
 
-def put(lab: Lab, version: int, *, deltas: bool = True, delta_from: tuple[Path, ...] = ()) -> Published:
-    settings = replace(lab.settings(), deltas=deltas, delta_from=delta_from)
+def put(lab: Lab, version: int, *, deltas: bool = True, last: int = 1, delta_from: tuple[Path, ...] = ()) -> Published:
+    settings = replace(lab.settings(), deltas=deltas, delta_releases=last, delta_from=delta_from)
     return publish(bundle(lab, version), lab.place, settings, now=lab.now)
 
 
@@ -72,6 +72,47 @@ def test_from_other_releases_too(lab: Lab) -> None:
     assert ways(lab) == {(2, 3), (1, 3)}
     put(lab, 4)
     assert ways(lab) == {(3, 4)}
+
+
+@pytest.mark.parametrize(("last", "bases"), [(0, set()), (1, {3}), (2, {3, 2}), (3, {3, 2, 1}), (9, {3, 2, 1})])
+def test_from_the_last_releases_of_the_channel(lab: Lab, last: int, bases: set[int]) -> None:
+    for version in (1, 2, 3):
+        put(lab, version, deltas=False)
+    done = put(lab, 4, last=last)
+    assert [each.version for each in done.deltas.made] == sorted(bases, reverse=True)
+    assert done.deltas.notes == ()
+    if last:
+        assert ways(lab) == {(base, 4) for base in bases}
+
+
+def test_three_releases_where_nothing_is_said(lab: Lab) -> None:
+    for version in (1, 2, 3):
+        put(lab, version)
+    publish(bundle(lab, 4), lab.place, lab.settings(), now=lab.now)
+    assert ways(lab) == {(3, 4), (2, 4), (1, 4)}
+
+
+def test_publishing_again_looks_for_as_many_others(lab: Lab) -> None:
+    """The release itself is none of the last ones."""
+    for version in (1, 2, 3):
+        put(lab, version, deltas=False)
+    put(lab, 4)
+    assert [each.version for each in put(lab, 4, last=2).deltas.made] == [2]
+    assert ways(lab) == {(3, 4), (2, 4)}
+    assert put(lab, 4, last=2).change is None
+
+
+def test_an_earlier_release_that_is_lost_is_told_and_ends_nothing(lab: Lab) -> None:
+    put(lab, 1)
+    (index,) = (name for name in lab.place.files if name.startswith("targets/"))
+    for version in (2, 3):
+        put(lab, version)
+    del lab.place.files[index]
+    done = put(lab, 4, last=3)
+    assert done.is_current
+    assert ways(lab) == {(3, 4), (2, 4)}
+    (note,) = done.deltas.notes
+    assert "no deltas from an earlier release, which cannot be read" in note
 
 
 def test_those_that_lead_to_a_file_that_stays_are_kept(lab: Lab) -> None:
