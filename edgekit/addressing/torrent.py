@@ -10,12 +10,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.addressing import bencode
 from edgekit.addressing.merkle import BLOCK_BYTES, DIGEST_BYTES, PiecesRoot, levels_of, root_of_layer
 from edgekit.addressing.parts import Parts, sha1
-from edgekit.errors import DigestError, MalformedError
+from edgekit.errors import DigestError, MalformedError, StorageError
 from edgekit.types.blob import LARGEST_BYTES, Blob
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ SHORTEST_PIECE_BYTES, LONGEST_PIECE_BYTES = 2**15, 2**24
 LARGEST_TORRENT_BYTES = 2**23
 """Of a .torrent: 52 bytes for each of the 65,536 pieces that 1 TiB has, and room for trackers."""
 _SHA1_BYTES = 20
+_READ_BYTES = 2**20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 
 
@@ -160,6 +162,32 @@ def make_torrent(data: bytes, name: str) -> Torrent:
     builder = TorrentBuilder(len(data))
     builder.update(data)
     return builder.finish(name)
+
+
+def torrent_of_file(path: Path, blob: Blob) -> Torrent:
+    """The torrent of a blob, from its file.
+
+    Args:
+        path: The file, of any name.
+        blob: With the addresses that somebody signed.
+
+    Raises:
+        DigestError: The file holds something else, or somebody signed another infohash, or none.
+        StorageError: It cannot be read.
+        MalformedError: No torrent can be made of so many bytes.
+    """
+    builder, size_bytes = TorrentBuilder(blob.size_bytes), 0
+    try:
+        with path.open("rb") as file:
+            while size_bytes <= blob.size_bytes and (chunk := file.read(_READ_BYTES)):
+                size_bytes += len(chunk)
+                builder.update(chunk)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    signed = blob.addresses.infohash if blob.addresses else ""
+    if size_bytes == blob.size_bytes and (torrent := builder.finish(blob.sha256)).infohash == signed:
+        return torrent
+    raise DigestError(f"{path} does not have the infohash that was signed for blob {blob.sha256[:12]}")
 
 
 def write_torrent(torrent: Torrent, *, trackers: Sequence[str] = (), webseeds: Sequence[str] = ()) -> bytes:

@@ -29,7 +29,7 @@ MOST_ENTRIES = 1000
 """Of a folder: beyond it, other programs would spread it over several nodes."""
 LARGEST_NODE_BYTES = 2**20
 LONGEST_NAME = 255
-_FOLDER, _FILE = 1, 2
+_FOLDER, _FILE, _SHARDED_FOLDER = 1, 2, 5
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def read_node(data: bytes, *, limit_bytes: int = LARGEST_NODE_BYTES) -> Node:
     try:
         node = _read(data)
     except ValueError as error:
-        raise MalformedError(f"a node of UnixFS is damaged: {error}") from error
+        raise MalformedError(f"a node of UnixFS is damaged, or laid out in another way: {error}") from error
     if node.total_bytes > 2 * LARGEST_BYTES or node.size_bytes > LARGEST_BYTES:
         raise MalformedError(f"a node says that it leads to more than {LARGEST_BYTES} bytes")
     if _written(node) != data:
@@ -199,6 +199,8 @@ def _read(data: bytes) -> Node:
             raise ValueError(f"it has more than {MOST_LINKS} links, data twice, or something else")
     if (1, _FOLDER) in numbers:
         return Node(True, tuple(links))
+    if (1, _SHARDED_FOLDER) in numbers:
+        raise ValueError("it is a folder that is spread over several nodes (HAMT)")
     sizes = [value for number, value in numbers if number == 4]
     if not links or len(sizes) != len(links) or any(link.name for link in links):
         raise ValueError(f"a file with {len(links)} links and the sizes of {len(sizes)}, or with names")

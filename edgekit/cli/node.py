@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.passphrase import passphrase_option, passphrase_source
+from edgekit.cli.node_world import download_limit_option, node_world
+from edgekit.cli.passphrase import passphrase_option
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.cli.verb_group import VerbGroup
 from edgekit.errors import NodeStateError
 from edgekit.types.plain import to_plain
-from edgekit.types.progress import Silent
 
 if TYPE_CHECKING:
     from edgekit.node.run_once import Round
     from edgekit.node.update import Updated
-    from edgekit.node.world import World
     from edgekit.types.receipt import Deployed
 
 EXAMPLES = """\b
@@ -31,7 +29,7 @@ Examples:
   edgekit node init node --channel https://models.example.org/channel --trust root.json --model vision/resnet8 \\
       --source torrent:https://models.example.org/channel --policy policy.txt
   edgekit node run-once /var/lib/edgekit          (for a timer: update, check, go back where it is not well)
-  edgekit node update /var/lib/edgekit
+  edgekit node update /var/lib/edgekit --download-limit 100kB
   edgekit node status /var/lib/edgekit --json
   edgekit node infer /var/lib/edgekit inputs.npz --out outputs.npz
   edgekit node seed /var/lib/edgekit --gateway 0.0.0.0:8080 --listen 0.0.0.0:6881
@@ -67,10 +65,13 @@ def node() -> None:
 @node.command(short_help="Install what the channel calls current.")
 @click.argument("folder", type=_FOLDER, metavar="DIR")
 @click.option("--retry", is_flag=True, help="Try a release that failed here once more, and choose the variant anew.")
+@download_limit_option()
 @passphrase_option()
 @output_options
 @click.pass_obj
-def update(terminal: Terminal, /, *, folder: Path, retry: bool, passphrase_file: Path | None) -> None:
+def update(
+    terminal: Terminal, /, *, folder: Path, retry: bool, download_limit: int | None, passphrase_file: Path | None
+) -> None:
     """Install what the channel calls current, if it is not what runs already.
 
     Fetched from all mirrors at once, verified, tried out, and switched to in one moment. Whatever goes wrong, what ran
@@ -79,7 +80,8 @@ def update(terminal: Terminal, /, *, folder: Path, retry: bool, passphrase_file:
     from edgekit.node.opened import open_node
     from edgekit.node.update import update as bring_up
 
-    with _logs(terminal), open_node(folder, _world(terminal, passphrase_file)) as opened:
+    world = node_world(terminal, passphrase_file, download_limit)
+    with _logs(terminal), open_node(folder, world) as opened:
         updated = bring_up(opened, retry=retry)
     if terminal.json:
         terminal.result(to_plain(updated))
@@ -89,10 +91,11 @@ def update(terminal: Terminal, /, *, folder: Path, retry: bool, passphrase_file:
 
 @node.command("run-once", short_help="Update, check what runs, go back where it is not well.")
 @click.argument("folder", type=_FOLDER, metavar="DIR")
+@download_limit_option()
 @passphrase_option()
 @output_options
 @click.pass_obj
-def run_once(terminal: Terminal, /, *, folder: Path, passphrase_file: Path | None) -> None:
+def run_once(terminal: Terminal, /, *, folder: Path, download_limit: int | None, passphrase_file: Path | None) -> None:
     """One round of an unattended node, for a timer.
 
     Hash what runs, update, and try what runs then out. Where it is not well the other slot runs again, if it is whole,
@@ -102,7 +105,8 @@ def run_once(terminal: Terminal, /, *, folder: Path, passphrase_file: Path | Non
     from edgekit.node.opened import open_node
     from edgekit.node.run_once import run_once as round_of
 
-    with _logs(terminal), open_node(folder, _world(terminal, passphrase_file)) as opened:
+    world = node_world(terminal, passphrase_file, download_limit)
+    with _logs(terminal), open_node(folder, world) as opened:
         done = round_of(opened)
     if terminal.json:
         terminal.result(_round(done))
@@ -166,16 +170,6 @@ def infer(terminal: Terminal, /, *, folder: Path, inputs: Path, out: Path, threa
     for name, shape in shapes.items():
         click.echo(f"{name}  {'x'.join(map(str, shape))}")
     terminal.note(f"{_title(slot.record.deployed)}, {out}")
-
-
-def _world(terminal: Terminal, passphrase_file: Path | None) -> World:
-    from edgekit.cli.plain_progress import PlainProgress
-    from edgekit.node.world import World
-
-    source = passphrase_source(passphrase_file, key="the node's key")
-    return World(
-        passphrase=source, tell=terminal.note, progress=Silent() if terminal.quiet else PlainProgress(sys.stderr)
-    )
 
 
 def _tell_update(terminal: Terminal, updated: Updated) -> None:

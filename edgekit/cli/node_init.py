@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.node_world import download_limit_option
 from edgekit.cli.passphrase import passphrase_option, passphrase_source
 from edgekit.cli.terminal import Terminal, output_options
 from edgekit.errors import InputError, RecipeError
@@ -17,6 +18,8 @@ Examples:
       --model vision/resnet8
   edgekit node init node --channel https://models.example.org/channel --trust root.json --model vision/resnet8 \\
       --source torrent:https://models.example.org/channel --policy policy.txt
+  edgekit node init phone --channel https://models.example.org/channel --trust root.json --model vision/resnet8 \\
+      --download-limit 100kB
 """
 LARGEST_POLICY_BYTES = 2**18
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -50,6 +53,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--no-passphrase", is_flag=True, help="Leave its key open to whoever can read the folder: for unattended nodes."
 )
+@download_limit_option(default="none")
 @passphrase_option()
 @output_options
 @click.pass_obj
@@ -66,12 +70,13 @@ def init(
     logs: tuple[str, ...],
     cosign: bool,
     no_passphrase: bool,
+    download_limit: int | None,
     passphrase_file: Path | None,
 ) -> None:
     """Set a node up in DIR: its settings, the root of trust, and an ed25519 key that never leaves it."""
     from edgekit.node.disk import Disk
     from edgekit.node.opened import LARGEST_ROOT_BYTES
-    from edgekit.node.settings import NodeSettings, TransparencySettings
+    from edgekit.node.settings import UNLIMITED, NodeSettings, TransparencySettings
     from edgekit.node.setup import set_up
 
     if no_passphrase and passphrase_file:
@@ -81,7 +86,9 @@ def init(
     root = _read(trust, LARGEST_ROOT_BYTES)
     rules = _read(policy, LARGEST_POLICY_BYTES) if policy else None
     transparency = TransparencySettings(logs=logs, cosign=cosign) if policy else None
-    settings = NodeSettings(model, channels, sources=sources, transparency=transparency).check()
+    settings = NodeSettings(
+        model, channels, sources=sources, transparency=transparency, download_bytes_per_s=download_limit or UNLIMITED
+    ).check()
     source = passphrase_source(passphrase_file, key="the node's new key", confirm=True)
     did = set_up(folder, settings, root, None if no_passphrase else source(), disk=Disk(), policy=rules)
     if terminal.json:
@@ -93,6 +100,7 @@ def init(
                 "channels": list(channels),
                 "sources": list(sources),
                 "policy": policy is not None,
+                "download_bytes_per_s": settings.download_bytes_per_s,
             }
         )
         return

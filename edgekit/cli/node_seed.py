@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,42 +13,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.passphrase import passphrase_option, passphrase_source
-from edgekit.cli.plain_progress import PlainProgress
+from edgekit.cli.node_world import download_limit_option, node_world
+from edgekit.cli.passphrase import passphrase_option
+from edgekit.cli.sizes import Size
 from edgekit.cli.terminal import Terminal, needing, output_options
 from edgekit.errors import RecipeError
-from edgekit.types.progress import Silent
-from edgekit.units import parse_size, size
+from edgekit.units import size
 
 if TYPE_CHECKING:
     from edgekit.node.opened import Node
     from edgekit.node.outlets import Outlet, SwarmOutlet
     from edgekit.node.settings import SeedSettings
-    from edgekit.node.world import World
 
 EXAMPLES = """\b
 Examples:
   edgekit node seed /var/lib/edgekit --listen 0.0.0.0:6881
-  edgekit node seed /var/lib/edgekit --gateway 0.0.0.0:8080 --upload-limit 2MB --keep 5GB
+  edgekit node seed /var/lib/edgekit --gateway 0.0.0.0:8080 --upload-limit 2MB --download-limit 500kB --keep 5GB
   edgekit node seed node --gateway 127.0.0.1:0 --update-every 0 --for 60
 Others reach it as --channel http://HOST:8080, as --source ipfs:http://HOST:8080, or as
 --source torrent:?peer=HOST:6881.
 """
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-
-
-class _Size(click.ParamType[int]):
-    """Bytes, as people write them; 0 is allowed."""
-
-    name = "SIZE"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int) or value.strip() == "0":
-            return int(value)
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(f"{error}: write 500kB, 2MB, 1GiB", param, ctx)
 
 
 class _Seconds(click.ParamType[float]):
@@ -78,10 +62,10 @@ class _Seconds(click.ParamType[float]):
 )
 @click.option("--witness", metavar="ADDRESS:PORT", help="Cosign the log for whoever asks, over http (tlog-witness).")
 @click.option(
-    "--upload-limit", type=_Size(), help="Bytes per second, to all together.  [default: of node.toml, or none]"
+    "--upload-limit", type=Size(), help="Bytes per second, to all together.  [default: of node.toml, or none]"
 )
-@click.option("--download-limit", type=_Size(), help="Bytes per second from peers.  [default: of node.toml, or none]")
-@click.option("--keep", type=_Size(), help="Disk for other machines' files and deltas.  [default: of node.toml, or 0]")
+@download_limit_option()
+@click.option("--keep", type=Size(), help="Disk for other machines' files and deltas.  [default: of node.toml, or 0]")
 @click.option(
     "--update-every",
     type=_Seconds(0.0),
@@ -124,21 +108,21 @@ def seed(
     from edgekit.node.opened import look_at
     from edgekit.node.seeding import Seeder, SeedPlan
     from edgekit.node.settings import SeedSettings
+    from edgekit.transport.inflow import INFLOW
 
     if not listen and not gateway:
         raise RecipeError("say how: --listen ADDRESS:PORT for torrents, --gateway ADDRESS:PORT for http, or both")
-    world = _world(terminal, passphrase_file)
+    world = node_world(terminal, passphrase_file, download_limit)
     node = look_at(folder, world)
     told = node.settings.seed
     limits = SeedSettings(
         told.upload_bytes_per_s if upload_limit is None else upload_limit,
-        told.download_bytes_per_s if download_limit is None else download_limit,
         told.keep_bytes if keep is None else keep,
     )
     limits.check()
     plan = SeedPlan(limits.keep_bytes, update_every, recheck_every, for_s)
     stop, seeder = threading.Event(), None
-    with _until_ended(stop), ExitStack() as stack:
+    with _until_ended(stop), INFLOW.limited(node.settings.download_bytes_per_s), ExitStack() as stack:
         outlets = _open_outlets(stack, node, listen, gateway, limits)
         for outlet in outlets:
             terminal.note(f"seeding at {_where(outlet.status())}")
@@ -180,15 +164,6 @@ def _until_ended(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _world(terminal: Terminal, passphrase_file: Path | None) -> World:
-    from edgekit.node.world import World
-
-    source = passphrase_source(passphrase_file, key="the node's key")
-    return World(
-        passphrase=source, tell=terminal.note, progress=Silent() if terminal.quiet else PlainProgress(sys.stderr)
-    )
-
-
 def _open_outlets(
     stack: ExitStack, node: Node, listen: str | None, gateway: str | None, limits: SeedSettings
 ) -> list[Outlet]:
@@ -196,7 +171,7 @@ def _open_outlets(
     outlets: list[Outlet] = []
     upload = split(limits.upload_bytes_per_s, 2) if listen and gateway else limits.upload_bytes_per_s
     if listen:
-        swarm = _swarm(node, listen, upload, limits.download_bytes_per_s)
+        swarm = _swarm(node, listen, upload)
         stack.callback(swarm.close)
         swarm.wait_until_open()
         outlets.append(swarm)
@@ -211,7 +186,7 @@ def split(bytes_per_s: int, ways: int) -> int:
     return -(-bytes_per_s // ways)
 
 
-def _swarm(node: Node, listen: str, upload: int, download: int) -> SwarmOutlet:
+def _swarm(node: Node, listen: str, upload: int) -> SwarmOutlet:
     from edgekit.node.outlets import SwarmOutlet
     from edgekit.transport.torrent_url import listen_address, parse_torrent_url
 
@@ -220,7 +195,7 @@ def _swarm(node: Node, listen: str, upload: int, download: int) -> SwarmOutlet:
         from edgekit.transport.swarm_settings import SwarmSettings, settings_for
 
     places = [parse_torrent_url(url) for url in node.settings.sources if url.startswith("torrent:")]
-    settings = SwarmSettings((listen_address(listen),), upload, download)
+    settings = SwarmSettings((listen_address(listen),), upload)
     for place in places:
         settings = settings.widened(settings_for(place))
     return SwarmOutlet(shared_swarm(settings), places)

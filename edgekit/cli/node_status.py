@@ -21,6 +21,8 @@ def tell(status: Status) -> Iterator[str]:
     yield _row("", f"{size(machine.ram_bytes)} of memory, {size(machine.disk_bytes)} of disk free")
     yield _row("runtimes", ", ".join(f"{name} {version}" for name, version in machine.runtimes.items()) or "none")
     yield from _channel(status.model, status.channel)
+    if status.download_bytes_per_s:
+        yield _row("receives", f"{size(status.download_bytes_per_s)}/s at most")
     if status.log:
         yield from _log(status.log)
     yield _row("runs", _title(status.running) if status.running else "nothing")

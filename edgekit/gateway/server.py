@@ -17,8 +17,8 @@ from edgekit.gateway.conditions import wanted
 from edgekit.gateway.finding import Found, RefusedError, find
 from edgekit.gateway.shelf import Shelf
 from edgekit.gateway.stored import GoneError
-from edgekit.gateway.throttle import Throttle
 from edgekit.transport.bounded_server import BoundedHandler, BoundedServer, ServerLimits
+from edgekit.transport.throttle import Throttle
 
 
 @dataclass(frozen=True)

@@ -133,14 +133,24 @@ def point(disk: Disk, link: Path, target: str) -> None:
 def make_folders(disk: Disk, path: Path, *, below: Path) -> None:
     """A folder and those above it, down from one that is there; each name durable.
 
+    A link is no folder here: what is not wanted in a folder of a node's goes, and elsewhere that is somebody's own.
+
+    Args:
+        disk: Where.
+        path: The folder.
+        below: One above it, which may lie anywhere.
+
     Raises:
         StorageError: The system refuses, or a part of the path is no folder.
     """
-    if path == below or path.is_dir():
+    if path == below:
         return
     make_folders(disk, path.parent, below=below)
-    disk.make_folder(path)
-    disk.sync(path.parent)
+    if path.is_symlink():
+        raise StorageError(f"{path} is a link, and no folder", hint="remove it; another disk can be mounted there")
+    if not path.is_dir():
+        disk.make_folder(path)
+        disk.sync(path.parent)
 
 
 def sync_folders(disk: Disk, path: Path) -> None:

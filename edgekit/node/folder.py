@@ -36,6 +36,11 @@ class NodeFolder:
 
     path: Path
 
+    @staticmethod
+    def at(path: Path) -> NodeFolder:
+        """Those of a folder that somebody names; a link in its place is followed now, and no more from then on."""
+        return NodeFolder(path.resolve() if path.is_symlink() else path)
+
     @property
     def settings(self) -> Path:
         """What `edgekit node init` was told."""
@@ -93,7 +98,7 @@ def find_node(path: Path) -> NodeFolder:
     Raises:
         InputError: It is none.
     """
-    folder = NodeFolder(path)
+    folder = NodeFolder.at(path)
     if not folder.settings.is_file():
         raise InputError(f"{path} is no node: it holds no node.toml", hint="edgekit node init DIR sets one up")
     return folder

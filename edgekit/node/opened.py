@@ -19,6 +19,7 @@ from edgekit.node.slots import Slot, read_slots
 from edgekit.node.state import NodeState, learned, read_state, save_state
 from edgekit.node.world import World
 from edgekit.seal.keys import PrivateKey, PublicKey
+from edgekit.transport.inflow import INFLOW
 from edgekit.types.capabilities import Capabilities
 from edgekit.types.receipt import Deployed, Event, Machine, Receipt, Trial
 
@@ -31,7 +32,7 @@ class Node:
 
     Attributes:
         folder: Its folder.
-        settings: What it was told.
+        settings: What it was told, by `world` too.
         world: What surrounds it.
         state: What it knows.
         fault: Why the state was put together anew; "" where it was not.
@@ -46,6 +47,8 @@ class Node:
         self.folder = folder
         self.world = world
         self.settings: NodeSettings = read_settings(folder.settings)
+        if world.download_bytes_per_s is not None:
+            self.settings = replace(self.settings, download_bytes_per_s=world.download_bytes_per_s).check()
         self.state: NodeState
         self.state, self.fault = read_state(folder.state, self.settings.model, read_slots(folder))
 
@@ -208,7 +211,7 @@ class Node:
 
 @contextmanager
 def open_node(path: Path, world: World) -> Iterator[Node]:
-    """A node to work on; no other process can meanwhile.
+    """A node to work on; no other process can meanwhile, and this one receives no more than the node's limit.
 
     Raises:
         InputError: `path` is no node, or its settings cannot be used.
@@ -221,7 +224,8 @@ def open_node(path: Path, world: World) -> Iterator[Node]:
         if node.fault:
             world.tell(f"state.json is put together anew from the slots: {node.fault}")
             save_state(world.disk, folder.state, node.state)
-        yield node
+        with INFLOW.limited(node.settings.download_bytes_per_s):
+            yield node
 
 
 def look_at(path: Path, world: World) -> Node:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edgekit.addressing.torrent import TorrentBuilder, torrent_file, write_torrent
-from edgekit.errors import DigestError, InputError, StorageError
+from edgekit.addressing.torrent import torrent_file, torrent_of_file, write_torrent
+from edgekit.errors import InputError
 from edgekit.gateway.server import Gateway
 from edgekit.gateway.shelf import Shelf
 from edgekit.transport.torrent_url import TorrentPlace
@@ -17,7 +17,6 @@ from edgekit.types.blob import Blob
 if TYPE_CHECKING:
     from edgekit.transport.swarm import Swarm  # libtorrent; a gateway needs none
 
-READ_BYTES = 2**20
 LONGEST_OPENING_S = 10.0
 
 
@@ -132,7 +131,7 @@ class GatewayOutlet:
         """See Outlet; with its torrent, where its addresses are signed."""
         self._shelf.put_file(blob, path)
         if blob.addresses is not None:
-            self._shelf.put_bytes(torrent_file(blob.sha256), _torrent(blob, path))
+            self._shelf.put_bytes(torrent_file(blob.sha256), write_torrent(torrent_of_file(path, blob)))
 
     def withdraw(self, blob: Blob) -> None:
         """See Outlet."""
@@ -159,23 +158,3 @@ class GatewayOutlet:
     def close(self) -> None:
         """See Outlet."""
         self._gateway.close()
-
-
-def _torrent(blob: Blob, path: Path) -> bytes:
-    """The torrent of a blob.
-
-    Raises:
-        DigestError: The file holds something else.
-        StorageError: It cannot be read.
-    """
-    builder = TorrentBuilder(blob.size_bytes)
-    try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(READ_BYTES):
-                builder.update(chunk)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    torrent = builder.finish(blob.sha256)
-    if blob.addresses is None or torrent.infohash != blob.addresses.infohash:
-        raise DigestError(f"{path} does not have the infohash that was signed for blob {blob.sha256[:12]}")
-    return write_torrent(torrent)

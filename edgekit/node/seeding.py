@@ -24,6 +24,7 @@ from edgekit.node.outlets import Outlet
 from edgekit.node.run_once import run_once
 from edgekit.node.sourcing import opened_sources
 from edgekit.node.world import World
+from edgekit.transport.inflow import INFLOW
 from edgekit.transport.opening import opened
 from edgekit.types.progress import Progress, Stage
 
@@ -107,7 +108,11 @@ class Seeder:
         """Fetch once what is to be kept for others; what goes wrong is told, and tried again after the next update."""
         try:
             node = look_at(self.path, self.world)
-            with opened(node.settings.channels) as mirrors, opened_sources(node) as sources:
+            with (
+                INFLOW.limited(node.settings.download_bytes_per_s),
+                opened(node.settings.channels) as mirrors,
+                opened_sources(node) as sources,
+            ):
                 progress = _Ending(self.world.progress, self.stop)
                 Gathering(node, self.share, mirrors, sources, self.plan.keep_bytes, progress).run()
                 if node.settings.transparency is not None:

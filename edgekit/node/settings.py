@@ -11,6 +11,7 @@ from typing import Any
 
 from edgekit.errors import InputError, RecipeError
 from edgekit.node.disk import Disk, save
+from edgekit.transport.inflow import LEAST_BYTES_PER_S
 from edgekit.types.manifest import NAME
 from edgekit.types.strict_table import read
 
@@ -64,13 +65,11 @@ class SeedSettings:
     """How much `edgekit node seed` may give and keep; its flags come before these.
 
     Attributes:
-        upload_bytes_per_s: To all peers together; 0 is as much as goes through.
-        download_bytes_per_s: From all peers together; 0 likewise.
+        upload_bytes_per_s: To all together; 0 is as much as goes through.
         keep_bytes: Disk for what is kept for others beside the slots.
     """
 
     upload_bytes_per_s: int = UNLIMITED
-    download_bytes_per_s: int = UNLIMITED
     keep_bytes: int = 0
 
     def check(self) -> None:
@@ -95,6 +94,7 @@ class NodeSettings:
         sources: URLs of places that have blobs alone, such as a swarm or an IPFS gateway; asked besides the channels.
         transparency: Which log has to show a release; None where none has to.
         seed: What it gives to others.
+        download_bytes_per_s: What it receives at most, over all transports together; 0 is as much as goes through.
         schema: Always SCHEMA.
     """
 
@@ -104,6 +104,7 @@ class NodeSettings:
     sources: tuple[str, ...] = ()
     transparency: TransparencySettings | None = None
     seed: SeedSettings = field(default_factory=SeedSettings)
+    download_bytes_per_s: int = UNLIMITED
     schema: str = SCHEMA
 
     def check(self) -> NodeSettings:
@@ -125,6 +126,12 @@ class NodeSettings:
         if self.transparency is not None:
             self.transparency.check()
         self.seed.check()
+        if self.download_bytes_per_s and not LEAST_BYTES_PER_S <= self.download_bytes_per_s <= LARGEST_RATE:
+            raise InputError(
+                f"download_bytes_per_s is 0 for no limit, or {LEAST_BYTES_PER_S} to {LARGEST_RATE} bytes per second, "
+                f"not {self.download_bytes_per_s}",
+                hint="with less, what several mirrors say of a channel does not come in time",
+            )
         if self.schema != SCHEMA:
             raise InputError(
                 f"these settings are of schema '{self.schema[:80]}'; this edgekit reads '{SCHEMA}'",
@@ -155,6 +162,8 @@ def write_settings(disk: Disk, path: Path, settings: NodeSettings) -> None:
         table["transparency"] = {**vars(settings.transparency), "logs": list(settings.transparency.logs)}
     if settings.seed != SeedSettings():
         table["seed"] = dict(vars(settings.seed))
+    if settings.download_bytes_per_s:
+        table["download_bytes_per_s"] = settings.download_bytes_per_s
     save(disk, path, tomli_w.dumps(table, multiline_strings=False).encode())
 
 
@@ -169,13 +178,22 @@ def read_settings(path: Path) -> NodeSettings:
             text = stream.read(LARGEST_BYTES + 1)
         if len(text) > LARGEST_BYTES:
             raise InputError(f"{path} has more than {LARGEST_BYTES} bytes")
-        return read(NodeSettings, tomllib.loads(text.decode())).check()
+        return read(NodeSettings, _moved(tomllib.loads(text.decode()))).check()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}", hint="edgekit node init writes a new one") from error
     except RecipeError as error:
         raise InputError(f"{path}: {error}", hint=error.hint) from error
+
+
+def _moved(table: dict[str, Any]) -> dict[str, Any]:
+    """A table that has the limit of what is received where it once stood, among those of seeding."""
+    seed = table.get("seed")
+    if isinstance(seed, dict) and "download_bytes_per_s" in seed:
+        seed = dict(seed)
+        return {"download_bytes_per_s": seed.pop("download_bytes_per_s"), **table, "seed": seed}
+    return table
 
 
 def _check_urls(urls: Sequence[str], what: str) -> None:

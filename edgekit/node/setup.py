@@ -54,7 +54,7 @@ def set_up(
     check_model(settings.model)
     settings = _settled(settings.check(), policy)
     check_root(root)
-    folder = NodeFolder(path)
+    folder = NodeFolder.at(path)
     if folder.settings.exists():
         raise InputError(f"{path} is a node already", hint="edit its node.toml, or choose another folder")
     try:
@@ -62,12 +62,13 @@ def set_up(
     except OSError as error:
         raise StorageError(f"cannot make the folder {path}: {error.strerror}", hint="choose another folder") from error
     with locked(folder):
-        make_folders(disk, folder.slots, below=path)
-        make_folders(disk, folder.receipts, below=path)
+        own = folder.path
+        make_folders(disk, folder.slots, below=own)
+        make_folders(disk, folder.receipts, below=own)
         save(disk, folder.root, root)
         if settings.transparency is not None and policy is not None:
-            save(disk, path / settings.transparency.policy, policy)
-        did = read_did(path) if (path / KEY_NAME).exists() else create_identity(path, passphrase).public.did
+            save(disk, own / settings.transparency.policy, policy)
+        did = read_did(own) if (own / KEY_NAME).exists() else create_identity(own, passphrase).public.did
         write_settings(disk, folder.settings, settings)
     return did
 

@@ -91,6 +91,7 @@ class Status:
         last_receipt: The last that can be read; None where there is none.
         faults: What is wrong with its state and its receipts; empty where nothing is.
         log: What a log has shown; None where it has no policy.
+        download_bytes_per_s: What it receives at most; 0 for no limit.
     """
 
     did: str
@@ -104,6 +105,7 @@ class Status:
     last_receipt: Receipt | None
     faults: tuple[str, ...]
     log: LogStatus | None = None
+    download_bytes_per_s: int = 0
 
 
 def read_status(node: Node, *, thorough: bool = False) -> Status:
@@ -134,6 +136,7 @@ def read_status(node: Node, *, thorough: bool = False) -> Status:
         last_receipt=node.book.last(*Event),
         faults=tuple(faults),
         log=_log(node),
+        download_bytes_per_s=node.settings.download_bytes_per_s,
     )
 
 

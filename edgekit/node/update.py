@@ -119,7 +119,7 @@ def _ask_log(node: Node, followed: Followed, mirrors: Sequence[Transport]) -> Fo
         from edgekit.node.witnessing import cosign_newest
 
         cosign_newest(node)
-    return replace(followed, faults={**followed.faults, **faults})
+    return replace(followed, faults=_told_of_both(followed.faults, faults))
 
 
 def _is_current(running: Slot, followed: Followed) -> bool:
@@ -149,6 +149,14 @@ def _ended(
         followed.target,
         running.record.deployed,
         followed.notice.version,
-        {**followed.faults, **faults},
+        _told_of_both(followed.faults, faults),
         fetched_bytes,
     )
+
+
+def _told_of_both(earlier: Mapping[str, str], later: Mapping[str, str]) -> Mapping[str, str]:
+    """Faults by URL. Of a mirror that has two both are told: a log that is stale is more than a file that is absent."""
+    faults = dict(earlier)
+    for url, fault in later.items():
+        faults[url] = f"{faults[url]}; {fault}" if url in faults else fault
+    return faults

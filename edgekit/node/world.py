@@ -67,6 +67,7 @@ class World:
         passphrase: Opens the node's key; asked at most once, and not at all where nothing is signed.
         tell: Gets a line for each thing that takes time or that a person should know.
         progress: Watches transfers, in bytes.
+        download_bytes_per_s: What is received at most, in place of what `node.toml` says; None for what that says.
     """
 
     disk: Disk = field(default_factory=Disk)
@@ -76,3 +77,4 @@ class World:
     passphrase: Callable[[], bytes] = no_passphrase
     tell: Callable[[str], None] = forget
     progress: Progress = field(default_factory=Silent)
+    download_bytes_per_s: int | None = None

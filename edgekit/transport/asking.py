@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from edgekit.errors import EdgekitError, StalledError
+from edgekit.transport.inflow import Waits
 from edgekit.transport.transport import Transport
 
 T = TypeVar("T")
@@ -47,23 +47,30 @@ def ask_all(
 
     def work(number: int, place: Transport) -> None:
         try:
-            arrived.put((number, _answer(place, ask)))
+            with waits[number].here():
+                arrived.put((number, _answer(place, ask)))
         except Exception as error:  # raised below, where somebody sees it
             arrived.put((number, error))
 
+    waits = [Waits() for _ in places]
     for number, place in enumerate(places):
         threading.Thread(target=work, args=(number, place), daemon=True).start()
     silent = dict(enumerate(places))
-    deadline = time.monotonic() + longest_s
+    # Each by its own clock: a place is not to blame for what our own limit makes its answer wait.
+    deadlines = {number: waits[number].clock() + longest_s for number in silent}
     while silent:
+        left_s = max(deadlines[number] - waits[number].clock() for number in silent)
         try:
-            number, answer = arrived.get(timeout=max(0.0, deadline - time.monotonic()))
+            number, answer = arrived.get(timeout=max(0.0, left_s))
         except queue.Empty:
+            if left_s > 0:
+                continue
             break
         if isinstance(answer, Exception) and not isinstance(answer, EdgekitError):
             raise answer
         if not isinstance(answer, EdgekitError) and is_good(answer):
-            deadline = min(deadline, time.monotonic() + patience_s)
+            for other in silent:
+                deadlines[other] = min(deadlines[other], waits[other].clock() + patience_s)
         yield silent.pop(number), answer
     for place in silent.values():
         yield place, StalledError("it did not answer in time, and was not waited for", source=place.url)

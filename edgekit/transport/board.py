@@ -19,12 +19,16 @@ from collections.abc import Iterable, Sequence
 
 from edgekit.errors import StorageError
 from edgekit.transport.claims import Claim
+from edgekit.transport.inflow import INFLOW
 from edgekit.transport.pieces import Piece
 from edgekit.transport.sources import Source
 from edgekit.types.blob import SMALLEST_PIECE_BYTES
 
 WAIT_S = 0.05
 LEAST_HEDGE_S = 0.1
+LIMITED_HEDGE_S, LIMITED_SHARE = (1.0, 5.0), 0.25
+"""Where there is a limit on what is received, a second copy takes its share from the first one, and silence is borne
+for a part of the time that the piece takes at that limit: within these bounds."""
 SLACK = 3.0
 """How much longer than the best source a piece may take before others try it."""
 MOST_OVERTAKEN = 2
@@ -92,10 +96,9 @@ class Board:
         with self._changed:
             self._stopped = True
             claims = {*self._holders.values(), *(claim for some in self._challengers.values() for claim in some)}
-            now = time.monotonic()
             for claim in claims:
                 claim.kill()
-                self._tell_late(claim, now)
+                self._tell_late(claim)
             self._changed.notify_all()
 
     def next(self, source: Source) -> Claim | None:
@@ -106,10 +109,9 @@ class Board:
         """
         with self._changed:
             while not self._is_over() and source.is_usable(self._sha256):
-                now = time.monotonic()
                 claim = None
-                if now >= source.rest_until:
-                    claim = self._fresh(source) or self._stolen(source, now) or self._challenge(source, now)
+                if time.monotonic() >= source.rest_until:
+                    claim = self._fresh(source) or self._stolen(source) or self._challenge(source)
                 if claim:
                     return claim
                 self._changed.wait(WAIT_S)
@@ -127,7 +129,7 @@ class Board:
                 return False
             self._done.add(piece.number)
             self._holders.pop(piece.number, None)
-            took_s = max(time.monotonic() - claim.began, 1e-6)
+            took_s = max(claim.age_s(), 1e-6)
             source.pace = piece.size_bytes / took_s
             source.strikes = 0
             claim.step()
@@ -145,16 +147,16 @@ class Board:
             False where the piece is there already, or its holder is expected to have it sooner.
         """
         with self._changed:
-            number, now = claim.piece.number, time.monotonic()
+            number = claim.piece.number
             holder = self._holders.get(number)
             if number in self._done or not claim.live:
                 return False
             if holder is not None:
-                mine = claim.rest_s(now, patience_s=self._hedge_now())
-                if not whole and holder.rest_s(now, patience_s=self._hedge_now()) <= mine:
+                mine = claim.rest_s(patience_s=self._hedge_now())
+                if not whole and holder.rest_s(patience_s=self._hedge_now()) <= mine:
                     self._declined.add((claim.source, holder))
                     return False
-                self._overtake(holder, now)
+                self._overtake(holder)
             self._challengers[number].discard(claim)
             self._holders[number] = claim
             claim.challenges = False
@@ -217,12 +219,12 @@ class Board:
         run = [piece for at, piece in enumerate(free[:share]) if piece.number == free[0].number + at]
         return self._hold(Claim(source, tuple(run)))
 
-    def _stolen(self, source: Source, now: float) -> Claim | None:
+    def _stolen(self, source: Source) -> Claim | None:
         """Half of what the slowest source has not come to yet; all of it where that one is silent."""
         victims = [claim for claim in set(self._holders.values()) if claim.spare and claim.live]
         if not victims:
             return None
-        rests = {claim: self._run_rest_s(claim, now) for claim in victims}
+        rests = {claim: self._run_rest_s(claim) for claim in victims}
         victim = max(victims, key=lambda claim: rests[claim])
         spare = victim.spare
         if source.pace and spare[-1].size_bytes / source.pace > rests[victim]:
@@ -232,44 +234,47 @@ class Board:
         victim.end -= count
         return self._hold(Claim(source, taken))
 
-    def _challenge(self, source: Source, now: float) -> Claim | None:
+    def _challenge(self, source: Source) -> Claim | None:
         """The piece whose holder will be longest, as far as another try at it is allowed yet."""
         if source.overtaken >= MOST_OVERTAKEN:
             return None
         open_ones = [
             claim
             for claim in set(self._holders.values())
-            if claim.source is not source
-            and (source, claim) not in self._declined
-            and self._is_slow(claim, source, now)
+            if claim.source is not source and (source, claim) not in self._declined and self._is_slow(claim, source)
         ]
         if not open_ones:
             return None
-        holder = max(open_ones, key=lambda claim: (claim.rest_s(now, patience_s=self._hedge_now()), now - claim.began))
+        holder = max(open_ones, key=lambda claim: (claim.rest_s(patience_s=self._hedge_now()), claim.age_s()))
         claim = Claim(source, (holder.piece,), challenges=True)
         self._challengers.setdefault(holder.piece.number, set()).add(claim)
         return claim
 
-    def _is_slow(self, holder: Claim, source: Source, now: float) -> bool:
+    def _is_slow(self, holder: Claim, source: Source) -> bool:
         """Whether a source may try to be faster with the piece that another one holds."""
-        age_s = now - holder.began
+        hedge_s, limit = self._hedge_now(), INFLOW.bytes_per_s
+        rest_s, age_s = holder.rest_s(patience_s=hedge_s), holder.age_s()
+        expected_s = holder.piece.size_bytes / source.pace if source.pace else 4 * hedge_s
+        if limit:  # nobody is faster than that; and a piece takes long, in which a short silence means little
+            expected_s = max(expected_s, SLACK * holder.piece.size_bytes / limit)
+            age_s = holder.silent_s() if rest_s == math.inf else age_s
         already = 1 + len(self._challengers.get(holder.piece.number, ()))
-        if already >= self._growth ** min(int(age_s / self._hedge_now()), 10):
-            return False
-        expected_s = holder.piece.size_bytes / source.pace if source.pace else 4 * self._hedge_now()
-        return holder.rest_s(now, patience_s=self._hedge_now()) > expected_s
+        return already < self._growth ** min(int(age_s / hedge_s), 10) and rest_s > expected_s
 
     def _hedge_now(self) -> float:
         """Silence after which a piece may be challenged: less where some source has shown how fast a piece can be."""
-        best = max(source.pace for source in self._sources)
-        if not best:
-            return self._hedge_s
-        return min(self._hedge_s, max(LEAST_HEDGE_S, SLACK * self._pieces[0].size_bytes / best))
+        best, hedge_s = max(source.pace for source in self._sources), self._hedge_s
+        if best:
+            hedge_s = min(hedge_s, max(LEAST_HEDGE_S, SLACK * self._pieces[0].size_bytes / best))
+        if limit := INFLOW.bytes_per_s:
+            least, most = LIMITED_HEDGE_S
+            hedge_s = max(hedge_s, least, min(most, LIMITED_SHARE * self._pieces[0].size_bytes / limit))
+        return hedge_s
 
-    def _run_rest_s(self, claim: Claim, now: float) -> float:
+    def _run_rest_s(self, claim: Claim) -> float:
         """How much longer a source will take with all that it holds."""
-        rest_s = claim.rest_s(now, patience_s=self._hedge_now())
-        if rest_s == math.inf and now - claim.began <= self._hedge_now():
+        rest_s = claim.rest_s(patience_s=self._hedge_now())
+        if rest_s == math.inf and claim.age_s() <= self._hedge_now():
             rest_s = 4 * self._hedge_now()  # it has only just been asked
         spare_bytes = sum(piece.size_bytes for piece in claim.spare)
         pace = claim.source.pace
@@ -280,23 +285,27 @@ class Board:
             self._holders[piece.number] = claim
         return claim
 
-    def _overtake(self, holder: Claim, now: float) -> None:
+    def _overtake(self, holder: Claim) -> None:
         """Another source is faster with the piece that a claim is at; its claim is over."""
         holder.kill()
-        self._tell_late(holder, now)
+        self._tell_late(holder)
         for piece in holder.pieces[holder.at : holder.end]:
             if self._holders.get(piece.number) is holder:
                 del self._holders[piece.number]
 
-    def _tell_late(self, claim: Claim, now: float) -> None:
+    def _tell_late(self, claim: Claim) -> None:
         """Note that a source was overtaken, or cut off at the end, if it was much slower than the best one."""
         best = max(source.pace for source in self._sources)
         late_s = SLACK * claim.piece.size_bytes / best if claim.at < claim.end and best else math.inf
-        if claim.rest_s(now, patience_s=self._hedge_now()) <= late_s:
+        told_after_s = TOLD_AFTER_S
+        if claim.at < claim.end and (limit := INFLOW.bytes_per_s):  # others were not faster than that either
+            limited_s = SLACK * claim.piece.size_bytes / limit
+            late_s, told_after_s = max(late_s, limited_s), max(told_after_s, limited_s)
+        if claim.rest_s(patience_s=self._hedge_now()) <= late_s:
             return
         claim.source.overtaken += 1
-        took_s = now - claim.began
-        if took_s > TOLD_AFTER_S and not claim.source.barred:
+        took_s = claim.age_s()
+        if took_s > told_after_s and not claim.source.barred:
             claim.source.fault = (
                 f"overtaken: it had sent {claim.received} of {claim.piece.size_bytes} bytes in {took_s:.1f} s"
             )

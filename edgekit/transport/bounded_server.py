@@ -7,6 +7,7 @@ is served is the business of a subclass of `BoundedHandler`.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import socketserver
@@ -25,6 +26,7 @@ from edgekit.transport.head_reader import HeadReader
 from edgekit.version import __version__
 
 _LOOK_S = 0.1
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _CROWDED = b"HTTP/1.1 503 Too Many Connections\r\nContent-Length: 0\r\nConnection: close\r\nRetry-After: 5\r\n\r\n"
 
 
@@ -212,6 +214,15 @@ class BoundedServer(socketserver.TCPServer):
         with self._lock:
             if connection in self._deadlines:
                 self._deadlines[connection] = time.monotonic() + seconds
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection. Without room for it in the system it is left waiting, and for a moment not looked at."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                self._over.wait(_LOOK_S)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one more connection, or turn it away."""

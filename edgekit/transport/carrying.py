@@ -44,7 +44,7 @@ def serve(source: Source, board: Board, blob: Blob, part: Part, *, scratch: Path
         part: Where it is put.
         scratch: See `BlobTransport`.
     """
-    with source.turn:
+    with source.turn, source.waits.here():
         while (claim := board.next(source)) is not None:
             try:
                 _Carrier(claim, board, blob, part, scratch).carry()

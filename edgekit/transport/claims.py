@@ -1,10 +1,13 @@
-"""Claim: the pieces of a blob that one source is sending right now, and how fast."""
+"""Claim: the pieces of a blob that one source is sending right now, and how fast.
+
+Times are those of the source's own clock, by which it is not judged for what our own limit makes it wait
+(`edgekit.transport.inflow`).
+"""
 
 from __future__ import annotations
 
 import math
 import threading
-import time
 
 from edgekit.transport.pieces import Piece
 from edgekit.transport.sources import Source
@@ -23,7 +26,7 @@ class Claim:
         challenges: It is for a piece that another source holds, and goes to memory at first.
         live: It may write. Changed under `lock` only, so that no byte comes late.
         received: Bytes of the piece on its way.
-        began: `time.monotonic` when that piece was begun.
+        began: When that piece was begun.
         heard: When the last bytes came.
     """
 
@@ -36,7 +39,7 @@ class Claim:
         self.lock = threading.Lock()
         self.live = True
         self.received = 0
-        self.began = self.heard = time.monotonic()
+        self.began = self.heard = source.waits.clock()
 
     @property
     def piece(self) -> Piece:
@@ -51,23 +54,27 @@ class Claim:
     def hear(self, size_bytes: int) -> None:
         """Bytes of the piece came."""
         self.received += size_bytes
-        self.heard = time.monotonic()
+        self.heard = self.source.waits.clock()
 
     def step(self) -> None:
         """The piece is there and verified: go on to the next."""
         self.at += 1
         self.received = 0
-        self.began = time.monotonic()
+        self.began = self.source.waits.clock()
 
-    def silent_s(self, now: float) -> float:
+    def age_s(self) -> float:
+        """How long the piece has been on its way."""
+        return self.source.waits.clock() - self.began
+
+    def silent_s(self) -> float:
         """For how long nothing came."""
-        return now - self.heard
+        return self.source.waits.clock() - self.heard
 
-    def rest_s(self, now: float, *, patience_s: float) -> float:
+    def rest_s(self, *, patience_s: float) -> float:
         """How much longer the piece will take at the pace so far; infinite where it is silent or nothing came yet."""
-        if not self.received or self.silent_s(now) > patience_s:
+        if not self.received or self.silent_s() > patience_s:
             return math.inf
-        return (self.piece.size_bytes - self.received) * (now - self.began) / self.received
+        return (self.piece.size_bytes - self.received) * self.age_s() / self.received
 
     def kill(self) -> None:
         """Have it write no more. Returns once no write is under way."""

@@ -99,7 +99,11 @@ class Trees:
             if (cid, size_bytes) in self._kept:
                 self._kept.move_to_end((cid, size_bytes))
                 return self._kept[cid, size_bytes]
-        node = read_node(self._read(cid, LARGEST_NODE_BYTES))
+        data = self._read(cid, LARGEST_NODE_BYTES)
+        try:
+            node = read_node(data)
+        except MalformedError as error:
+            raise MalformedError(f"{cid}: {error}") from error
         expected = [min(each_bytes, size_bytes - at) for at in range(0, size_bytes, each_bytes)]
         if node.is_folder or [link.size_bytes for link in node.links] != expected:
             raise MalformedError(f"{cid} is no node of a file with {size_bytes} bytes below it, in chunks of 1 MiB")

@@ -13,6 +13,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TypeVar
 
+from edgekit.transport.inflow import Waits, own_waits
+
 J = TypeVar("J")
 
 
@@ -49,7 +51,7 @@ class _Lane:
     def __init__(self, read: Callable[[], Generator[bytes, None, None]], over: threading.Event) -> None:
         self._came: SimpleQueue[bytes | Exception | None] = SimpleQueue()
         # A daemon: a server that never answers is not waited for at the end of the program.
-        threading.Thread(target=self._work, args=(read, over), daemon=True).start()
+        threading.Thread(target=self._work, args=(read, over, own_waits()), daemon=True).start()
 
     def chunks(self) -> Iterator[bytes]:
         """What came, and comes."""
@@ -58,9 +60,9 @@ class _Lane:
                 raise chunk
             yield chunk
 
-    def _work(self, read: Callable[[], Generator[bytes, None, None]], over: threading.Event) -> None:
+    def _work(self, read: Callable[[], Generator[bytes, None, None]], over: threading.Event, waits: Waits) -> None:
         try:
-            with closing(read()) as source:
+            with waits.here(), closing(read()) as source:
                 for chunk in source:
                     if over.is_set():
                         return

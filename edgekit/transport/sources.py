@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from edgekit.transport.inflow import Waits
 from edgekit.transport.transport import Transport
 
 MOST_STRIKES = 3
@@ -15,7 +16,8 @@ class Source:
     Attributes:
         transport: Where it is read.
         turn: Held by the thread that reads there: one transfer at a time.
-        pace: Bytes/s of its last verified pieces; 0 where none came yet.
+        waits: Those of the thread that reads there; its clock is the one by which the source is judged.
+        pace: Bytes/s of its last verified pieces, by that clock; 0 where none came yet.
         barred: It lied, and is not asked again.
         lacks: Digests of blobs that it does not have, or does not give out.
         strikes: Failures since its last verified piece; out of the game at three.
@@ -27,6 +29,7 @@ class Source:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.turn = threading.Lock()
+        self.waits = Waits()
         self.pace = 0.0
         self.barred = False
         self.lacks: set[str] = set()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit.addressing.torrent import Torrent, TorrentBuilder
-from edgekit.errors import DigestError, MalformedError, StorageError, TransferError
+from edgekit.addressing.torrent import torrent_of_file
+from edgekit.errors import MalformedError, TransferError
 from edgekit.transport.swarm_settings import SwarmSettings
 from edgekit.transport.torrent_download import Download
 from edgekit.transport.torrent_seed import Seed
@@ -22,7 +22,6 @@ from edgekit.types.blob import Blob
 
 FOLDER = "torrent"
 """Below the scratch folder of a fetch."""
-_READ_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ class Swarm:
         with self._lock:
             if addresses.infohash in self._seeds:
                 return
-        torrent = _torrent_of(path, blob)
+        torrent = torrent_of_file(path, blob)
         with self._lock:
             self._check_open()
             if addresses.infohash in self._downloads:
@@ -186,17 +185,6 @@ class Swarm:
                 return seed.pieces()
             known = self._downloads.get(blob.addresses.infohash)
             return known[0].pieces() if known else frozenset()
-
-    def limit(self, *, upload_bytes_per_s: int, download_bytes_per_s: int) -> None:
-        """Change the limits; 0 for none.
-
-        Raises:
-            InputError: A limit is none.
-        """
-        with self._lock:
-            self._set(
-                replace(self.settings, upload_bytes_per_s=upload_bytes_per_s, download_bytes_per_s=download_bytes_per_s)
-            )
 
     def status(self) -> SwarmStatus:
         """How it is going."""
@@ -237,13 +225,11 @@ class Swarm:
             if not self._users:
                 return False
             self._users += 1
-            self._set(self.settings.widened(settings))
+            widened = self.settings.widened(settings)
+            if widened != self.settings:
+                self.settings = widened
+                self._session.apply(widened)
             return True
-
-    def _set(self, settings: SwarmSettings) -> None:
-        if settings != self.settings:
-            self.settings = settings
-            self._session.apply(settings)
 
     def _check_open(self) -> None:
         if not self._users:
@@ -290,19 +276,3 @@ def _status(torrent: Download | Seed) -> TorrentStatus:
         counts.failed_bytes,
         torrent.fault(),
     )
-
-
-def _torrent_of(path: Path, blob: Blob) -> Torrent:
-    """The torrent of a file, which is that blob."""
-    builder, size_bytes = TorrentBuilder(blob.size_bytes), 0
-    try:
-        with path.open("rb") as file:
-            while size_bytes <= blob.size_bytes and (chunk := file.read(_READ_BYTES)):
-                size_bytes += len(chunk)
-                builder.update(chunk)
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}") from error
-    torrent = builder.finish(blob.sha256)
-    if size_bytes != blob.size_bytes or blob.addresses is None or torrent.infohash != blob.addresses.infohash:
-        raise DigestError(f"{path} is not blob {blob.sha256[:12]}, and is not given out")
-    return torrent

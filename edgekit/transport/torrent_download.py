@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 
 from edgekit.addressing.torrent import Torrent
 from edgekit.errors import AbsentError, EdgekitError, StalledError, TransferError
+from edgekit.transport.inflow import Waits, own_time, own_waits
 from edgekit.transport.patience import Patience
 from edgekit.transport.torrent_finding import channel_torrent, keep_torrent, kept_torrent
 from edgekit.transport.torrent_question import Question
@@ -72,7 +72,7 @@ class Download:
                 except OSError as error:
                     raise TransferError(f"{self.folder} cannot be made: {error.strerror}") from error
                 self._finding, self._fault = True, None
-                threading.Thread(target=self._find, name="edgekit-torrent", daemon=True).start()
+                threading.Thread(target=self._find, args=(own_waits(),), name="edgekit-torrent", daemon=True).start()
 
     def read(self, start: int, stop: int, *, source: str) -> Generator[bytes]:
         """Some bytes, in order.
@@ -126,10 +126,10 @@ class Download:
             return self._transfer
 
     def _await_transfer(self, source: str) -> Transfer:
-        began = time.monotonic()
+        began = own_time()
         with self._changed:
             while self._transfer is None:
-                waited_s = time.monotonic() - began
+                waited_s = own_time() - began
                 if self._closed:
                     raise TransferError("the transfer was ended", source=source)
                 if self._fault is not None:
@@ -146,10 +146,11 @@ class Download:
 
     # Finding the torrent: the work of a thread of its own.
 
-    def _find(self) -> None:
+    def _find(self, waits: Waits) -> None:
         """Get the torrent, from an earlier run or a channel; otherwise have peers asked for it."""
         try:
-            torrent = kept_torrent(self.blob, self._kept) or self._from_channels() or self._from_peers()
+            with waits.here():
+                torrent = kept_torrent(self.blob, self._kept) or self._from_channels() or self._from_peers()
             if torrent is not None:
                 self._begin(torrent)
         except EdgekitError as error:

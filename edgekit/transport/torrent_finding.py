@@ -13,10 +13,12 @@ from pathlib import Path
 
 from edgekit.addressing.torrent import Torrent, piece_length_of, read_torrent, torrent_file, write_torrent
 from edgekit.errors import EdgekitError, StalledError, TrustError
+from edgekit.transport.inflow import own_waits
 from edgekit.transport.opening import open_transport
 from edgekit.transport.reading import read_all
 from edgekit.types.blob import Blob
 
+_LOOK_S = 0.05
 _BYTES_PER_PIECE = 20 + 32
 _OTHER_BYTES = 2**16
 """Of a `.torrent` apart from its pieces: trackers and web seeds, most of all."""
@@ -53,11 +55,12 @@ def channel_torrent(blob: Blob, channel: str, *, wait_s: float) -> Torrent:
         InputError: No transport has that URL.
     """
     found: list[Torrent | EdgekitError] = []
-    transport = open_transport(channel)
+    transport, waits = open_transport(channel), own_waits()
 
     def read() -> None:
         try:
-            data = read_all(transport, torrent_file(blob.sha256), limit_bytes=_limit_bytes(blob))
+            with waits.here():
+                data = read_all(transport, torrent_file(blob.sha256), limit_bytes=_limit_bytes(blob))
             found.append(read_torrent(data, blob=blob))
         except EdgekitError as error:
             found.append(error)
@@ -65,7 +68,9 @@ def channel_torrent(blob: Blob, channel: str, *, wait_s: float) -> Torrent:
     try:
         reader = threading.Thread(target=read, name="edgekit-torrent-file", daemon=True)
         reader.start()
-        reader.join(wait_s)
+        deadline = waits.clock() + wait_s
+        while reader.is_alive() and waits.clock() < deadline:
+            reader.join(max(_LOOK_S, deadline - waits.clock()))
     finally:
         transport.close()
     if not found:

@@ -108,8 +108,8 @@ class Question:
                     self._take_info()
                 case lt.save_resume_data_alert():
                     self._take_layer(alert.params)
-                case lt.tracker_error_alert():
-                    self._notes.add(alert.url, alert.failure_reason() or alert.error.message())
+                case _:
+                    self._notes.hear(alert)
             if self._torrent is not None or self._fault is not None:
                 self._changed.notify_all()
 

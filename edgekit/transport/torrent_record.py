@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from edgekit.transport.torrent_library import lt
 
 _MOST_NOTES = 8
 _LONGEST_NOTE = 200
@@ -53,6 +56,11 @@ def counts_of(handle: Any) -> Counts:
     )
 
 
+def holds_back(handle: Any) -> bool:
+    """Whether peers would send more, and libtorrent does not let them because of its limit."""
+    return any(peer.read_state & lt.peer_info.bw_limit for peer in handle.get_peer_info())
+
+
 class Notes:
     """Who failed, and how; the last word of each. Texts may be a stranger's. Used from any thread."""
 
@@ -67,7 +75,23 @@ class Notes:
             if len(self._notes) < _MOST_NOTES or who in self._notes:
                 self._notes[who] = text[:_LONGEST_NOTE]
 
+    def hear(self, alert: Any) -> None:
+        """Remember what an alert of libtorrent says of a tracker or a web seed that failed, if it is of that kind."""
+        match alert:
+            case lt.tracker_error_alert():
+                self.add(_text(lambda: alert.url), _text(alert.failure_reason) or alert.error.message())
+            case lt.url_seed_alert():
+                self.add(_text(alert.server_url), _text(alert.error_message) or alert.error.message())
+
     def __str__(self) -> str:
         """As the end of a message."""
         with self._lock:
             return "".join(f"; {who}: {what}" for who, what in self._notes.items())
+
+
+def _text(read: Callable[[], str]) -> str:
+    """What a stranger wrote, which libtorrent hands on as it came: UTF-8, or anything else."""
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        return error.object.decode(errors="replace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from edgekit.errors import TransferError
 from edgekit.transport.host_names import HostNames
 from edgekit.transport.swarm_settings import SwarmSettings, session_settings
 from edgekit.transport.torrent_library import lt
+from edgekit.transport.torrent_meter import Meter
 from edgekit.transport.torrent_url import Endpoint
 
 Hear = Callable[[Any], None]
@@ -48,7 +50,8 @@ class TorrentSession:
         """
         self.names = HostNames()
         self._pid = os.getpid()
-        pack: Any = {**session_settings(settings), "alert_mask": _ALERTS}
+        self._meter = Meter(settings.download_bytes_per_s)
+        pack: Any = {**session_settings(settings), "alert_mask": _ALERTS, "download_rate_limit": self._meter.rate()}
         self._session = lt.session(pack)
         self._limit_everybody()
         self._torrents: dict[bytes, tuple[Any, Hear]] = {}
@@ -74,7 +77,8 @@ class TorrentSession:
 
     def apply(self, settings: SwarmSettings) -> None:
         """Go on with other settings; the addresses to listen at stay."""
-        pack: Any = {**session_settings(settings)}
+        self._meter.own_bytes_per_s = settings.download_bytes_per_s
+        pack: Any = {**session_settings(settings), "download_rate_limit": self._meter.rate()}
         del pack["listen_interfaces"]
         self._session.apply_settings(pack)
 
@@ -157,8 +161,12 @@ class TorrentSession:
     def _listen(self) -> None:
         while not self._closing.is_set():
             self._session.wait_for_alert(_LOOK_MS)
+            self._meter.look(self._session)
             for alert in self._session.pop_alerts():
-                self._hand_on(alert)
+                try:
+                    self._hand_on(alert)
+                except Exception:  # a bug in what hears of one torrent: told as such, and no end of all the others
+                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self._thread)))
 
     def _hand_on(self, alert: Any) -> None:
         if isinstance(alert, lt.torrent_alert):
@@ -168,6 +176,8 @@ class TorrentSession:
                 )
             if found:
                 found[1](alert)
+        elif isinstance(alert, lt.session_stats_alert):
+            self._meter.hear(alert)
         elif isinstance(alert, lt.listen_succeeded_alert):
             with self._lock:
                 self._listening[(alert.address, alert.port)] = None

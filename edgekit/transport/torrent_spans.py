@@ -6,11 +6,11 @@ larger.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.errors import AbsentError, StalledError, TransferError
+from edgekit.transport.inflow import own_time
 from edgekit.transport.patience import Pace, Patience
 from edgekit.units import size
 
@@ -102,7 +102,7 @@ class Vigil:
     """The wait of one reader; ends it with an error when nothing comes of it."""
 
     def __init__(
-        self, patience: Patience, piece_length: int, *, source: str, clock: Callable[[], float] = time.monotonic
+        self, patience: Patience, piece_length: int, *, source: str, clock: Callable[[], float] = own_time
     ) -> None:
         """Begin.
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from edgekit.addressing.torrent import Torrent
 from edgekit.errors import TransferError
+from edgekit.transport.inflow import INFLOW, own_waits
 from edgekit.transport.patience import Patience
 from edgekit.transport.torrent_library import lt
 from edgekit.transport.torrent_params import fetch_params, introduce, introduce_peers
-from edgekit.transport.torrent_record import Counts, Notes, counts_of
+from edgekit.transport.torrent_record import Counts, Notes, counts_of, holds_back
 from edgekit.transport.torrent_session import TorrentSession
 from edgekit.transport.torrent_spans import Span, Standing, Vigil, Wants
 from edgekit.transport.torrent_url import TorrentPlace
@@ -142,19 +143,22 @@ class Transfer:
                 self._changed.wait(LOOK_S)
                 now = time.monotonic()
                 if not slot and now - looked >= LOOK_S and self._handle is not None:
-                    looked = now
-                    self._look(vigil, number)
+                    passed_s, looked = now - looked, now
+                    self._look(vigil, number, passed_s)
             return slot[0]
 
-    def _look(self, vigil: Vigil, number: int) -> None:
-        """How is it going? Tries again what may have to be tried again, or ends the wait."""
+    def _look(self, vigil: Vigil, number: int, passed_s: float) -> None:
+        """How is it going, some seconds after the last look? Tries again what may have to be, or ends the wait."""
         counts, now = counts_of(self._handle), time.monotonic()
         self._met_peers = self._met_peers or counts.peers > 0
         healthy = not self._wrong_pieces and 0 < counts.peers <= 3 * counts.seeds
         if healthy != self._healthy:
             self._healthy = healthy
             self._want()
-        if counts.downloaded_bytes != self._received:
+        is_held = bool(INFLOW.bytes_per_s) and holds_back(self._handle)
+        if is_held:
+            own_waits().excuse(passed_s)
+        if is_held or counts.downloaded_bytes != self._received:
             self._received, self._heard = counts.downloaded_bytes, now
         elif now - self._heard >= SILENT_S and number not in self._have:
             # Somebody holds it who says nothing; libtorrent asks others for the same only where it is told to hurry.
@@ -215,15 +219,12 @@ class Transfer:
                 case lt.torrent_checked_alert() | lt.alerts_dropped_alert():
                     pieces = self._handle.status(lt.status_flags_t.query_pieces).pieces
                     self._have |= {number for number, there in enumerate(pieces) if there}
-                case lt.tracker_error_alert():
-                    self._notes.add(alert.url, alert.failure_reason() or alert.error.message())
-                case lt.url_seed_alert():
-                    self._notes.add(alert.server_url(), alert.error_message() or alert.error.message())
                 case lt.torrent_error_alert():
                     self._fault = TransferError(f"the torrent failed: {alert.error.message()}")
                 case lt.file_error_alert():
                     self._fault = TransferError(f"{alert.filename()}: {alert.error.message()}")
                 case _:
+                    self._notes.hear(alert)
                     return
             self._changed.notify_all()
 

@@ -156,7 +156,11 @@ def _check_channel(channel: str) -> None:
     scheme = _SCHEME.match(channel)
     if scheme and scheme[0] in ("torrent:", "ipfs:"):
         raise InputError(f"'{channel[:80]}' is no channel: it has no files by name", hint="write an https:// URL")
-    if "@" in urlsplit(channel).netloc:
+    try:
+        has_password = "@" in urlsplit(channel).netloc
+    except ValueError as error:  # half an IPv6 address, or letters that stand for others
+        raise InputError(f"'{channel[:80]}' is no URL of a channel") from error
+    if has_password:
         raise InputError("a URL with a password in it is refused", hint="a password goes into ~/.netrc")
 
 

@@ -13,7 +13,6 @@ import os
 import re
 import ssl
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote, urljoin, urlsplit
@@ -24,6 +23,7 @@ import httpcore2
 from edgekit.errors import InputError, StalledError, TransferError
 from edgekit.transport.addresses import is_loopback, is_public
 from edgekit.transport.deadline import Backend, Clock
+from edgekit.transport.inflow import own_time
 from edgekit.transport.patience import Pace, Patience
 from edgekit.version import __version__
 
@@ -78,12 +78,12 @@ class Answer:
             )
         chunks = iter(self._response.iter_stream())
         while True:
-            began = time.monotonic()
+            began = own_time()
             with _translated(self.source), self._clock.within(self._silence_s):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
-            self._pace.count(len(chunk), time.monotonic() - began)
+            self._pace.count(len(chunk), own_time() - began)
             yield chunk
 
 
@@ -103,6 +103,7 @@ class Web:
         self._is_outside = False  # the source is on the public internet, as far as is known
         self._patience = patience or Patience()
         self._clock = Clock()
+        self._backend = Backend(self._clock)
         self._pools: dict[tuple[str, str], httpcore2.ConnectionPool] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -161,10 +162,11 @@ class Web:
             answer.close()
 
     def close(self) -> None:
-        """Let go of all connections, and wake whoever waits on one."""
+        """Let go of all connections, and wake whoever waits on one; nobody is contacted any more."""
         with self._lock:
             self._closed = True
             pools, self._pools = list(self._pools.values()), {}
+        self._backend.close()
         for pool in pools:
             pool.close()
 
@@ -219,7 +221,7 @@ class Web:
                     max_connections=None,
                     max_keepalive_connections=8,
                     keepalive_expiry=30.0,
-                    network_backend=Backend(self._clock),
+                    network_backend=self._backend,
                 )
             return self._pools[scheme, proxy]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,10 @@ from edgekit.addressing.torrent import (
     piece_length_of,
     read_info,
     read_torrent,
+    torrent_of_file,
     write_torrent,
 )
-from edgekit.errors import DigestError, MalformedError, TrustError
+from edgekit.errors import DigestError, MalformedError, StorageError, TrustError
 from edgekit.types.blob import Addresses, Blob
 
 DATA = bytes(range(256)) * 300  # five pieces of 16 KiB
@@ -48,6 +50,18 @@ def test_it_is_read_back_as_written(data: bytes, announced: bool) -> None:
     assert read_torrent(written, blob=blob_of(torrent)) == torrent
     info = dataclasses.replace(torrent, piece_layer=b"")
     assert read_info(torrent.info, blob=blob_of(torrent)) == info
+
+
+def test_it_is_made_of_the_blobs_own_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(DATA)
+    assert torrent_of_file(path, BLOB) == TORRENT
+    for others in (DATA[:-1] + b"\0", DATA[:SHORTEST_PIECE_BYTES], DATA * 2, b""):
+        path.write_bytes(others)
+        with pytest.raises(DigestError):
+            torrent_of_file(path, BLOB)
+    with pytest.raises(StorageError):
+        torrent_of_file(tmp_path / "absent", BLOB)
 
 
 def test_what_stands_in_it() -> None:

@@ -90,7 +90,7 @@ FOLDER = directory({"a": RAW_PART})[1]
         (GOOD + b"\x1a\x00", "something else"),
         (GOOD.replace(b"\x12\x00", b"\x12\x01a", 1).replace(b"\x12\x2a", b"\x12\x2b", 1), "damaged"),
         (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x02\x08\x02"), "the sizes of 0"),
-        (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x02\x08\x05"), "the sizes of 0"),
+        (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x02\x08\x05"), "spread over several nodes"),
         (FOLDER.replace(b"\x0a\x02\x08\x01", b"\x0a\x03\x08\x81\x00"), "another way"),
         (FOLDER.replace(b"\x12\x01a", b"\x12\x01/"), "called"),
         (FOLDER.replace(b"\x12\x01a", b"\x12\x01\x00"), "called"),

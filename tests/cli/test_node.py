@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.node.notary import ORIGIN, Notary
 from tests.node.real_bundle import content
 from tests.node.scene import MODEL, Publisher, flip
 from tests.node.variants import OUTPUTS, change_answers
+from tests.transport.hostile_server import HostileServer
 
 Edgekit = Callable[..., Any]
 
@@ -234,6 +236,36 @@ def test_a_place_that_cannot_be_asked(publisher: Publisher, edgekit: Edgekit, tm
     assert not (tmp_path / "node").exists()
 
 
+def test_a_limit_on_what_a_node_receives(
+    publisher: Publisher, edgekit: Edgekit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it was told when it was set up, or is told now; all that comes counts, metadata too."""
+    root, node = publisher.folder / "metadata" / "1.root.json", tmp_path / "node"
+    words = ["--trust", root, "--model", MODEL, "--no-passphrase"]
+    with HostileServer(publisher.folder) as server:
+        told = edgekit("init", node, "--channel", server.url, *words, "--download-limit", "12kB")
+        assert told["download_bytes_per_s"] == 12_000
+        assert edgekit("status", node)["download_bytes_per_s"] == 12_000
+        assert run(["node", "status", str(node)]) == 0
+        assert "receives    12.0 kB/s at most\n" in capsys.readouterr().out
+        took_s = []
+        for verb, flag in (("update", []), ("run-once", ["--download-limit", "20kB"])):
+            before, began = server.sent_bytes, time.monotonic()
+            edgekit(verb, node, *flag)
+            took_s.append(time.monotonic() - began)
+            limit = 20_000 if flag else 12_000
+            assert took_s[-1] > 0.9 * (server.sent_bytes - before) / limit - 0.1
+        assert took_s[0] > 1.0, "there was something to fetch"
+
+
+@pytest.mark.parametrize("verb", ["update", "run-once", "seed"])
+@pytest.mark.parametrize(("value", "match"), [("5kB", "10000"), ("fast", "write 500kB"), ("-1", "write 500kB")])
+def test_what_is_no_limit(node: Path, capsys: pytest.CaptureFixture[str], verb: str, value: str, match: str) -> None:
+    words = ["--gateway", "127.0.0.1:0", "--for", "1"] if verb == "seed" else []
+    assert run(["node", verb, str(node), *words, "--download-limit", value]) == 2
+    assert match in capsys.readouterr().err
+
+
 def test_half_of_a_byte_is_a_limit_too() -> None:
     """Each of two ways out has half of the upload; of one byte that must not be 0, which is no limit."""
     assert [split(rate, 2) for rate in (0, 1, 2_000_000)] == [0, 1, 1_000_000]
@@ -241,7 +273,8 @@ def test_half_of_a_byte_is_a_limit_too() -> None:
 
 def test_a_node_that_seeds(node: Path, edgekit: Edgekit, capsys: pytest.CaptureFixture[str]) -> None:
     """It installs what is current, gives it out, and says how much of it went."""
-    told = edgekit("seed", node, "--gateway", "127.0.0.1:0", "--for", "3", "--keep", "1MB", "--upload-limit", "5MB")
+    told = edgekit("seed", node, "--gateway", "127.0.0.1:0", "--for", "3", "--keep", "1MB", "--upload-limit", "5MB",
+                   "--download-limit", "5MB")  # fmt: skip
     (outlet,) = told["outlets"]
     assert outlet["url"].startswith("http://127.0.0.1:")
     assert told["files"] > 8

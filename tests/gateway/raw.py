@@ -27,10 +27,10 @@ class Raw:
 
 def talk(port: int, request: bytes, *, timeout_s: float = 10.0) -> bytes:
     """Everything that comes back until the other side closes; what it does not close ends in TimeoutError."""
+    found = b""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
         try:
             connection.sendall(request)
-            found = b""
             while (more := connection.recv(2**16)) and len(found) < LARGEST_ANSWER_BYTES:
                 found += more
         except (ConnectionResetError, BrokenPipeError):

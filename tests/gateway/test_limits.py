@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
+import resource
 import socket
 import threading
 import time
@@ -139,6 +141,25 @@ def test_it_ends_while_others_read(open_gateway: Open) -> None:
     gateway.close()
     with pytest.raises(OSError):  # noqa: PT011
         socket.create_connection(("127.0.0.1", gateway.port), timeout=2)
+
+
+def test_a_machine_without_descriptors_costs_no_work(gateway: Gateway) -> None:
+    """Who cannot be let in waits at the door, where it would be seen again at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as visitor:
+        free = os.dup(visitor.fileno())
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            visitor.connect(("127.0.0.1", gateway.port))
+            before = time.process_time()
+            time.sleep(1.0)
+            worked_s = time.process_time() - before
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert worked_s < 0.3
+        until(lambda: gateway.status().connections == 1)
+    assert ask(gateway.port, BLOB).status == 200
 
 
 def test_a_port_that_is_taken(gateway: Gateway, shelf: Shelf) -> None:

@@ -53,6 +53,15 @@ def test_make_folders(tmp_path: Path) -> None:
         make_folders(Disk(), tmp_path / "f" / "b", below=tmp_path)
 
 
+@pytest.mark.parametrize("link", ["a", "a/b"])
+def test_a_link_is_no_folder(tmp_path: Path, link: str) -> None:
+    (tmp_path / "elsewhere" / "b").mkdir(parents=True)
+    (tmp_path / "node" / link).parent.mkdir(parents=True)
+    (tmp_path / "node" / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="is a link"):
+        make_folders(Disk(), tmp_path / "node" / "a" / "b", below=tmp_path / "node")
+
+
 def test_clear_removes_links_and_not_what_they_lead_to(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "x").write_text("p")

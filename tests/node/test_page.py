@@ -32,7 +32,7 @@ def test_the_page_works_from_top_to_bottom(
     shutil.copy(tmp_path / "model" / INPUTS, tmp_path / "inputs.npz")
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^\$ edgekit (.+)$", PAGE, re.MULTILINE)
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         assert run(line.split()) == 0, capsys.readouterr().err
     assert (tmp_path / "outputs.npz").is_file()

@@ -72,6 +72,20 @@ def test_one_part_at_a_time(scene: Scene, tmp_path: Path) -> None:
         assert [path.name for path in (share.path / "parts").iterdir()] == [f"{blob.sha256}.part"]
 
 
+@pytest.mark.parametrize("name", ["share", "share/blobs", "share/parts"])
+def test_nothing_is_removed_from_a_folder_that_a_link_leads_to(scene: Scene, tmp_path: Path, name: str) -> None:
+    """Whatever is in `share/` and is not wanted goes; photos of somebody on a larger disk do not."""
+    photos = tmp_path / "photos"
+    for folder in (photos, photos / "blobs", photos / "parts"):
+        folder.mkdir()
+        (folder / "one.jpg").write_bytes(b"one")
+    (scene.path / name).parent.mkdir(exist_ok=True)
+    (scene.path / name).symlink_to(photos)
+    with pytest.raises(StorageError, match="is a link"):
+        seeder(scene, Window())
+    assert len([path for path in photos.rglob("*") if path.is_file()]) == 3
+
+
 def test_a_smaller_budget_counts_at_once(scene: Scene) -> None:
     made = seeder(scene, Window(), plan=GENEROUS)
     made.gather()

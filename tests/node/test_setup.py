@@ -10,6 +10,7 @@ import pytest
 from edgekit.errors import EdgekitError, ExpiredError, InputError
 from edgekit.node.disk import Disk
 from edgekit.node.opened import look_at
+from edgekit.node.seeding import Seeder, SeedPlan
 from edgekit.node.settings import NodeSettings
 from edgekit.node.setup import set_up
 from edgekit.node.status import Status, read_status
@@ -47,6 +48,19 @@ def test_paths_of_sources_hold_from_anywhere(scene: Scene, monkeypatch: pytest.M
     settings = NodeSettings(MODEL, (name,), sources=(f"torrent:{name}?lsd=on", name, *urls))
     set_up(scene.path, settings, scene.publisher.repository.first_root, None, disk=Disk())
     assert look_at(scene.path, scene.world).settings.sources == (f"torrent:{absolute}?lsd=on", absolute, *urls)
+
+
+def test_its_folder_may_be_a_link(scene: Scene, tmp_path: Path) -> None:
+    """To a larger disk, for example."""
+    (tmp_path / "larger").mkdir()
+    scene.path.symlink_to("larger")
+    scene.set_up()
+    scene.update()
+    made = Seeder(scene.path, scene.world, [], SeedPlan(for_s=0.1))
+    made.run()
+    assert not [line for line in scene.told if "failed" in line]
+    assert scene.serving().record.deployed.version == 1
+    assert (tmp_path / "larger" / "current" / "files").is_dir()
 
 
 def test_a_node_is_set_up_once(scene: Scene) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import httpcore2
 import pytest
 
 from edgekit.errors import (
@@ -19,6 +21,7 @@ from edgekit.errors import (
     TransportError,
 )
 from edgekit.testing.transport_check import check_transport
+from edgekit.transport.deadline import Backend, Clock
 from edgekit.transport.http import HttpTransport
 from edgekit.transport.patience import Patience
 from edgekit.transport.reading import read_all
@@ -202,6 +205,31 @@ def test_closing_wakes_a_reader(start: Start, connect: Connect) -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert isinstance(caught[0], TransferError)
+
+
+def test_a_closed_transport_asks_nobody(start: Start, connect: Connect) -> None:
+    """As a thread may try that had just begun when it was closed."""
+    server = start(FILES)
+    transport = connect(server)
+    transport.close()
+    with pytest.raises(TransferError, match="not asked any more"):
+        read(transport)
+    assert not server.seen
+
+
+def test_a_connection_that_is_being_made_is_closed_too(start: Start) -> None:
+    backend = Backend(Clock())
+    connecting, made = backend._inner.connect_tcp, []
+
+    def connect(*arguments: Any, **options: Any) -> httpcore2.NetworkStream:
+        made.append(connecting(*arguments, **options))
+        backend.close()
+        return made[0]
+
+    backend._inner.connect_tcp = connect  # type: ignore[method-assign]
+    with pytest.raises(httpcore2.ConnectError):
+        backend.connect_tcp("127.0.0.1", start({}).port)
+    assert made[0].get_extra_info("socket").fileno() == -1
 
 
 def test_writing(start: Start, connect: Connect) -> None:

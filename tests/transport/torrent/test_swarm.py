@@ -104,12 +104,13 @@ def test_a_file_that_is_damaged_later_is_neither_given_out_nor_repaired(
 
 
 def test_limits_count_on_the_loopback_too(made: Made, swarm: Swarm, stack: ExitStack, tmp_path: Path) -> None:
-    swarm.limit(upload_bytes_per_s=700_000, download_bytes_per_s=0)
-    swarm.seed(made.noise.blob, made.file)
-    other = node(stack, made.blob, tmp_path / "slow", f"torrent:?peer=127.0.0.1:{port_of(swarm)}&{LISTEN}")
+    slow = Swarm(replace(LOOPBACK, upload_bytes_per_s=700_000))
+    stack.callback(slow.close)
+    slow.seed(made.noise.blob, made.file)
+    other = node(stack, made.blob, tmp_path / "slow", f"torrent:?peer=127.0.0.1:{port_of(slow)}&{LISTEN}")
     seconds = other.told("fetched")["seconds"]
     assert 0.6 * made.noise.blob.size_bytes / 700_000 < seconds < 20
-    swarm.limit(upload_bytes_per_s=0, download_bytes_per_s=0)
+    swarm.seed(made.noise.blob, made.file)
     other = node(
         stack, made.blob, tmp_path / "own", f"torrent:?peer=127.0.0.1:{port_of(swarm)}&{LISTEN}", "--down", 700_000
     )

@@ -53,6 +53,7 @@ def test_channels(url: str, channel: str | None, webseed: bool) -> None:
     "torrent:?tracker=udp://t.example.org", "torrent:?tracker=https://t.example.org/a%23b",
     "torrent:https://user:secret@m.example.org/c", "torrent:torrent:?dht=on", "torrent:ipfs:https://g.example.org",
     "torrent:?listen=localhost:0&dht=on", "torrent:?listen=127.0.0.1&dht=on", "torrent:?dht=on\n",
+    "torrent:https://[::1", "torrent:https://m\u2100/c",
     "torrent:?" + "&".join(["peer=192.0.2.7:6881"] * 65), "torrent:?peer=" + "a" * 9000 + ":6881",
 ])  # fmt: skip
 def test_anything_else_is_refused(url: str) -> None:

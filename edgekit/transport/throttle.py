@@ -1,4 +1,4 @@
-"""Throttle: one speed for all that goes out, whoever it goes to."""
+"""Throttle: one speed for all bytes that go one way, whoever they go to or come from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class Throttle:
-    """Says how long to wait before so many bytes may go out. Used from many threads."""
+    """Says how long to wait before so many bytes may go. Used from many threads."""
 
     def __init__(self, bytes_per_s: float | None) -> None:
         """Prepare.
@@ -23,10 +23,10 @@ class Throttle:
         """Take a turn.
 
         Args:
-            size_bytes: What is about to be sent.
+            size_bytes: What is about to be sent, or has come; of 0 it is only said how long the next ones would wait.
 
         Returns:
-            Seconds to wait before it is.
+            Seconds to wait first.
         """
         if self._bytes_per_s is None:
             return 0.0
