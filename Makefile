@@ -38,7 +38,7 @@ device-tests:
 INTEROP_TESTS := tests/interop tests/seal tests/cli/test_keys.py tests/cli/test_channel.py tests/pack/test_other_readers.py \
 	tests/node/test_arm64.py tests/node/test_page.py tests/delta/test_zstd_patch.py tests/delta/test_residual_on_arm.py
 
-test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, aria2, Go, ipfs-car, tuf-js and stock model_signing, and test against them
+test-interop: $(INSTALLED)  ## Install a registry, skopeo, softhsm2, qemu, aria2, rtorrent, WebTorrent, Go, ipfs-car, tuf-js and stock model_signing, and test against them
 	tests/devices/install.sh
 	tests/interop/install.sh
 	OMP_NUM_THREADS=1 EDGEKIT_DEVICES=required EDGEKIT_INTEROP=required \

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The independent programs of the tests of interoperability, on Debian 12: a registry, skopeo, oras, the stock
-# model_signing, another TUF client, and a PKCS#11 token in software. Nothing is started, and no service is installed.
+# model_signing, another TUF client, BitTorrent clients, and a PKCS#11 token in software. Nothing is started, and no
+# service is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 own=.interop # what is unpacked here instead of being installed; git ignores it
 
-packages=(skopeo softhsm2 opensc curl golang-go golang-golang-x-mod-dev aria2 zstd)
+packages=(skopeo softhsm2 opensc curl golang-go golang-golang-x-mod-dev aria2 rtorrent zstd)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
@@ -40,22 +41,29 @@ if [[ $(cat .venv-interop/.installed 2>/dev/null) != "$wanted" ]]; then
     printf '%s\n' "$wanted" >.venv-interop/.installed
 fi
 
-tuf_js=3.1.0 # the newest for node 18 and 20
-if ! command -v npm >/dev/null; then
-    echo "no npm: the tests with tuf-js are skipped; install node 18.17 or newer with its npm" >&2
-elif [[ $(cat "$own/node/.installed" 2>/dev/null) != "$tuf_js" ]]; then
-    rm -rf "$own/node"
-    mkdir -p "$own/node"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$own/node" "tuf-js@$tuf_js"
-    echo "$tuf_js" >"$own/node/.installed"
-fi
+# A package of npm in a folder of its own. No script of a package runs, and parts in other languages are left out.
+from_npm() { # FOLDER PACKAGE VERSION
+    if ! command -v npm >/dev/null; then
+        echo "no npm: the tests with $2 are skipped; install node 18.17 or newer with its npm" >&2
+    elif [[ $(cat "$own/$1/.installed" 2>/dev/null) != "$3" ]]; then
+        rm -rf "${own:?}/$1"
+        mkdir -p "$own/$1"
+        npm install --silent --no-audit --no-fund --ignore-scripts --omit=optional --prefix "$own/$1" "$2@$3"
+        echo "$3" >"$own/$1/.installed"
+    fi
+}
+from_npm node tuf-js 3.1.0 # the newest for node 18 and 20
+from_npm ipfs-car ipfs-car 3.1.0
+from_npm webtorrent webtorrent 1.9.7 # JavaScript alone; 2.8 imports a part that is compiled
 
-ipfs_car=3.1.0
+# A gateway of IPFS, and Helia; for node 20. What package.json replaces by nothing, 90 MB, no part of the gateway calls.
+wanted=$(sha256sum <tests/interop/ipfs_js/package.json)
 if ! command -v npm >/dev/null; then
-    echo "no npm: the tests with ipfs-car are skipped" >&2
-elif [[ $(cat "$own/ipfs-car/.installed" 2>/dev/null) != "$ipfs_car" ]]; then
-    rm -rf "$own/ipfs-car"
-    mkdir -p "$own/ipfs-car"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$own/ipfs-car" "ipfs-car@$ipfs_car"
-    echo "$ipfs_car" >"$own/ipfs-car/.installed"
+    echo "no npm: the tests with a gateway of IPFS and with Helia are skipped; install node 20 or newer with its npm" >&2
+elif [[ $(cat "$own/ipfs-js/.installed" 2>/dev/null) != "$wanted" ]]; then
+    rm -rf "$own/ipfs-js"
+    mkdir -p "$own/ipfs-js"
+    cp tests/interop/ipfs_js/package.json "$own/ipfs-js"
+    npm install --silent --no-audit --no-fund --ignore-scripts --omit=optional --prefix "$own/ipfs-js"
+    printf '%s\n' "$wanted" >"$own/ipfs-js/.installed"
 fi

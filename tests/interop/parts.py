@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -14,6 +15,9 @@ ROOT = Path(__file__).parents[2]
 OWN = ROOT / ".interop"
 """What `install.sh` unpacks instead of installing it."""
 INSTALL = "tests/interop/install.sh"
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+NO_ADDRESS = {"0" * 8, "0" * 32}
+"""What a socket is connected to that only listens."""
 
 
 def lack(what: str, how: str = INSTALL) -> NoReturn:
@@ -63,6 +67,12 @@ def ipfs_car() -> tuple[str, str]:
     return str(program("node")), str(script)
 
 
+def webtorrent() -> Path:
+    """Folder with the npm package webtorrent, to name in NODE_PATH."""
+    found = OWN / "webtorrent" / "node_modules"
+    return found if (found / "webtorrent").is_dir() else lack("the npm package webtorrent")
+
+
 def go_folder() -> Path:
     """Debian's GOPATH, which has golang.org/x/mod; for `go build` with GO111MODULE=off."""
     program("go")
@@ -82,3 +92,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def sockets_of(pid: int) -> tuple[set[str], set[str]]:
+    """Addresses that a process's sockets are bound to, and those that they are connected to, as the kernel writes
+    them; see LOOPBACK and NO_ADDRESS."""
+    inodes = set()
+    for place in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            inodes |= set(re.findall(r"socket:\[(\d+)\]", str(place.readlink())))
+        except FileNotFoundError:
+            continue
+    here, there = set(), set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[9] in inodes:
+                here.add(fields[1].partition(":")[0])
+                there.add(fields[2].partition(":")[0])
+    return here, there

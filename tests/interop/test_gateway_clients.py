@@ -1,4 +1,4 @@
-"""Programs of other people take what our gateway gives out: curl, aria2, libtorrent, and npm's ipfs-car."""
+"""Programs of other people take what our gateway gives out: curl, aria2, libtorrent, and npm's ipfs-car and Helia."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 from edgekit.addressing.torrent import make_torrent, write_torrent
 from edgekit.gateway.server import Gateway
 from edgekit.gateway.shelf import Shelf
+from tests.gateway.raw import ask
+from tests.interop.ipfs_programs import helia
 from tests.interop.parts import free_port, ipfs_car, lack, program
 from tests.transport.ipfs_blocks import in_ipfs
 
@@ -121,3 +123,22 @@ def test_ipfs_car_unpacks_the_car(gateway: Gateway, tmp_path: Path) -> None:
     listed = run(*ipfs_car(), "blocks", car).split()
     assert len(listed) == len(MADE.blocks)
     assert {f"ipfs/{cid}?format=raw" for cid in listed} == set(MADE.blocks)
+
+
+def test_helia_fetches_block_by_block(gateway: Gateway, tmp_path: Path) -> None:
+    done = helia("get", gateway.url, CID, tmp_path / "got")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "got").read_bytes() == MADE.data
+    assert gateway.status().answers >= len(MADE.blocks)
+
+
+def test_helia_gets_nothing_of_a_file_that_was_changed(gateway: Gateway, tmp_path: Path) -> None:
+    """The gateway sees it, and takes the file off its shelf."""
+    with (tmp_path / "model").open("r+b") as stream:
+        stream.seek(3 * 2**20)
+        stream.write(bytes(2**10))
+    done = helia("get", gateway.url, CID, tmp_path / "got")
+    assert done.returncode != 0
+    assert gateway.status().answers
+    assert ask(gateway.port, f"/ipfs/{CID}?format=raw").status == 404
+    assert not (tmp_path / "got").exists() or (tmp_path / "got").stat().st_size < len(MADE.data)

@@ -1,35 +1,38 @@
 """A real kubo takes the blocks that our gateway gives out for what their CIDs say, and passes them on by bitswap.
 
-Optional: 245 MB. The library has no gateway of its own, and no `block put`, so blocks are put into its store as files.
+Optional: 245 MB. The library is built without kubo's gateway, and has no `block put`, so blocks are put into its store
+as files. What gives kubo's own blocks out over HTTP here is another gateway.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import re
 import select
+import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgekit.addressing.car import read_blocks, read_header
-from edgekit.addressing.cid import parse_cid
+from edgekit.addressing.car import read_blocks, read_header, write_car
+from edgekit.addressing.cid import DAG_PB, Cid, parse_cid
+from edgekit.errors import MalformedError
 from edgekit.gateway.server import Gateway
 from edgekit.gateway.shelf import Shelf
+from edgekit.transport.opening import opened
 from tests.gateway.raw import ask
-from tests.interop.parts import ROOT
-from tests.transport.ipfs_blocks import in_ipfs
+from tests.interop.ipfs_programs import gateway_of
+from tests.interop.parts import LOOPBACK, NO_ADDRESS, ROOT, sockets_of
+from tests.transport.ipfs_blocks import called, in_ipfs
 
 PROGRAM = Path(__file__).with_name("kubo_program.py")
 MADE = in_ipfs(5 * 2**20 + 77, seed=9)
 assert MADE.blob.addresses
 CID = MADE.blob.addresses.cid
-LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-NOTHING = {"0" * 8, "0" * 32}
 
 
 class Kubo:
@@ -45,7 +48,12 @@ class Kubo:
             pytest.skip("needs the environment .venv-kubo, which is optional: tests/interop/install_kubo.sh")
         words = [python, PROGRAM, repo, *([blocks] if blocks else [])]
         self.process = subprocess.Popen(
-            list(map(str, words)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            list(map(str, words)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=repo.parent,  # where the library writes its kubo.log
         )
         self.address: str = self._answer()
 
@@ -55,23 +63,6 @@ class Kubo:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self._answer() if select.select([self.process.stdout], [], [], wait_s)[0] else None
-
-    def sockets(self) -> tuple[set[str], set[str]]:
-        """Addresses that its sockets are bound to, and those that they are connected to, as the kernel writes them."""
-        inodes = set()
-        for place in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            try:
-                inodes |= set(re.findall(r"socket:\[(\d+)\]", str(place.readlink())))
-            except FileNotFoundError:
-                continue
-        here, there = set(), set()
-        for table in ("tcp", "tcp6", "udp", "udp6"):
-            for line in Path(f"/proc/{self.process.pid}/net/{table}").read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[9] in inodes:
-                    here.add(fields[1].partition(":")[0])
-                    there.add(fields[2].partition(":")[0])
-        return here, there
 
     def close(self) -> None:
         """End it."""
@@ -135,9 +126,9 @@ def test_kubo_reads_our_blocks_and_passes_them_on(start: Start, blocks: Path, tm
     assert (tmp_path / "second-got").read_bytes() == MADE.data
     assert set(second.tell("blocks")) >= {place.stem for place in blocks.iterdir()}
     for node in (first, second):
-        here, there = node.sockets()
+        here, there = sockets_of(node.process.pid)
         assert here <= LOOPBACK
-        assert there <= LOOPBACK | NOTHING
+        assert there <= LOOPBACK | NO_ADDRESS
     assert second.tell("peers") == [first.address.replace("/p2p", "")]
 
 
@@ -150,7 +141,50 @@ def test_kubo_takes_no_block_that_is_another_one(start: Start, blocks: Path, tmp
     assert not (tmp_path / "got").exists() or (tmp_path / "got").read_bytes() != MADE.data
 
 
+def test_the_library_has_no_gateway(start: Start, tmp_path: Path) -> None:
+    """Where one came with another version, `test_ipfs_gateway` would have to fetch from it."""
+    start("first")
+    gateway = json.loads((tmp_path / "first" / "config").read_text())["Addresses"]["Gateway"]
+    assert gateway.startswith("/ip4/127.0.0.1/tcp/")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(gateway.rpartition("/")[2])), timeout=5)
+
+
 def test_kubo_cuts_files_in_another_way_of_its_own_accord(start: Start, tmp_path: Path) -> None:
-    """Why its CID of a file is no address that a manifest could have: 256 KiB, and no way to ask for others."""
+    """Why its CID of a file is no address that a manifest could have: 256 KiB, and no way to ask for others.
+
+    Its root under the name that it would have in a manifest, and all of its blocks behind a gateway, make no file.
+    """
     (tmp_path / "file").write_bytes(MADE.data)
-    assert start("first").tell(f"add {tmp_path / 'file'}").startswith("Qm")
+    first = start("first")
+    told = first.tell(f"add {tmp_path / 'file'}")
+    assert told.startswith("Qm")
+    held = [bytes.fromhex(digest) for digest in first.tell("blocks")]
+    blocks = {Cid(DAG_PB, digest): data for digest, data in zip(held, stored(tmp_path / "first", held), strict=True)}
+    root = Cid(DAG_PB, multihash_of(told))
+    with (tmp_path / "car").open("wb") as out:
+        write_car(out, root, blocks.items())
+    with gateway_of(tmp_path / "car") as url, opened([f"ipfs:{url}"]) as (place,):
+        assert ask(int(url.rpartition(":")[2]), f"/ipfs/{told}").body.endswith(MADE.data[-1000:])
+        blob = called(MADE.blob, str(root))
+        with (
+            pytest.raises(MalformedError, match=f"{root}: a link of a node is no CIDv1"),
+            place.read_blob(blob, start=0, stop=blob.size_bytes, scratch=None) as chunks,
+        ):
+            b"".join(chunks)
+
+
+def stored(repo: Path, digests: Sequence[bytes]) -> list[bytes]:
+    """Bytes of blocks in a node's store."""
+    names = [base64.b32encode(b"\x12\x20" + digest).decode().rstrip("=") for digest in digests]
+    return [(repo / "blocks" / name[-3:-1] / f"{name}.data").read_bytes() for name in names]
+
+
+def multihash_of(text: str) -> bytes:
+    """The sha256 that a CIDv0 holds, 32 bytes: base58 of 0x12, 0x20 and it."""
+    number = 0
+    for letter in text:
+        number = number * 58 + "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz".index(letter)
+    data = number.to_bytes(34, "big")
+    assert data[:2] == b"\x12\x20"
+    return data[2:]
