@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.listen_address import ListenAddress
 from edgekit.cli.log_values import (
     FILE,
     FOLDER,
@@ -39,7 +40,7 @@ SHOWN = 20
 
 @click.command(short_help="Cosign logs: as a server, or once.")
 @click.argument("places", nargs=-1, metavar="[DIR|URL]...")
-@click.option("--listen", metavar="ADDRESS:PORT", help="Be a server (c2sp.org/tlog-witness) at this address.")
+@click.option("--listen", type=ListenAddress(), help="Be a server (c2sp.org/tlog-witness) at this address.")
 @click.option("--state", type=FOLDER, metavar="DIR", help="Folder of what it has seen. Never lose it, never copy it.")
 @click.option("--key", metavar="KEY", help="Its key, ed25519: a file or a PKCS #11 URI.")
 @click.option("--name", metavar="NAME", help="Its name, like a URL without a scheme: witness.example.org/w1")
@@ -63,7 +64,7 @@ def witness(
     /,
     *,
     places: tuple[str, ...],
-    listen: str | None,
+    listen: tuple[str, int] | None,
     state: Path | None,
     key: str | None,
     name: str | None,
@@ -95,7 +96,7 @@ def witness(
     logs = known_logs(read_policy_file(policy_file), vkeys)
     it = Witness(memory, called, secret, logs)
     if listen:
-        _serve(terminal, it, listen, seconds)
+        _serve(terminal, it, *listen, seconds)
     else:
         _cosign(terminal, it, lambda log: out or _cosigned_file(memory, log, node), memory, places)
 
@@ -189,11 +190,9 @@ def _show_key(terminal: Terminal, name: str, secret: PrivateKey) -> None:
         terminal.note("in a policy: witness NAME VKEY [URL]")
 
 
-def _serve(terminal: Terminal, it: Witness, listen: str, seconds: float | None) -> None:
+def _serve(terminal: Terminal, it: Witness, host: str, port: int, seconds: float | None) -> None:
     from edgekit.transparency.witness_server import serve
-    from edgekit.transport.torrent_url import listen_address
 
-    host, port = listen_address(listen)
     with serve(it, host, port, tell=terminal.note) as server:
         shown = f"[{server.host}]" if ":" in server.host else server.host
         url, names = f"http://{shown}:{server.port}", [each.name for each in it.logs]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgekit.cli.listen_address import ListenAddress
 from edgekit.cli.node_world import download_limit_option, node_world
 from edgekit.cli.passphrase import passphrase_option
 from edgekit.cli.sizes import Size
@@ -56,11 +57,11 @@ class _Seconds(click.ParamType[float]):
 
 @click.command("seed", epilog=EXAMPLES, short_help="Go on running, and give to others what the node has.")
 @click.argument("folder", type=_FOLDER, metavar="DIR")
-@click.option("--listen", metavar="ADDRESS:PORT", help="Seed torrents; peers connect here.")
+@click.option("--listen", type=ListenAddress(), help="Seed torrents; peers connect here.")
 @click.option(
-    "--gateway", metavar="ADDRESS:PORT", help="Be a mirror of the channel, a webseed and an IPFS gateway, over http."
+    "--gateway", type=ListenAddress(), help="Be a mirror of the channel, a webseed and an IPFS gateway, over http."
 )
-@click.option("--witness", metavar="ADDRESS:PORT", help="Cosign the log for whoever asks, over http (tlog-witness).")
+@click.option("--witness", type=ListenAddress(), help="Cosign the log for whoever asks, over http (tlog-witness).")
 @click.option(
     "--upload-limit", type=Size(), help="Bytes per second, to all together.  [default: of node.toml, or none]"
 )
@@ -89,9 +90,9 @@ def seed(
     /,
     *,
     folder: Path,
-    listen: str | None,
-    gateway: str | None,
-    witness: str | None,
+    listen: tuple[str, int] | None,
+    gateway: tuple[str, int] | None,
+    witness: tuple[str, int] | None,
     upload_limit: int | None,
     download_limit: int | None,
     keep: int | None,
@@ -127,7 +128,7 @@ def seed(
         for outlet in outlets:
             terminal.note(f"seeding at {_where(outlet.status())}")
         if witness:
-            terminal.note(f"a witness at {stack.enter_context(_witness(node, witness, terminal))}")
+            terminal.note(f"a witness at {stack.enter_context(_witness(node, *witness, terminal))}")
         seeder = Seeder(folder, world, outlets, plan, stop)
         seeder.run()
     given_out = seeder.given_out if seeder else ()
@@ -165,7 +166,11 @@ def _until_ended(stop: threading.Event) -> Iterator[None]:
 
 
 def _open_outlets(
-    stack: ExitStack, node: Node, listen: str | None, gateway: str | None, limits: SeedSettings
+    stack: ExitStack,
+    node: Node,
+    listen: tuple[str, int] | None,
+    gateway: tuple[str, int] | None,
+    limits: SeedSettings,
 ) -> list[Outlet]:
     """The ways out; each has half of the upload where there are two. Closed with the stack, if not before."""
     outlets: list[Outlet] = []
@@ -176,7 +181,7 @@ def _open_outlets(
         swarm.wait_until_open()
         outlets.append(swarm)
     if gateway:
-        outlets.append(_gateway(gateway, upload))
+        outlets.append(_gateway(*gateway, upload))
         stack.callback(outlets[-1].close)
     return outlets
 
@@ -186,28 +191,26 @@ def split(bytes_per_s: int, ways: int) -> int:
     return -(-bytes_per_s // ways)
 
 
-def _swarm(node: Node, listen: str, upload: int) -> SwarmOutlet:
+def _swarm(node: Node, listen: tuple[str, int], upload: int) -> SwarmOutlet:
     from edgekit.node.outlets import SwarmOutlet
-    from edgekit.transport.torrent_url import listen_address, parse_torrent_url
+    from edgekit.transport.torrent_url import parse_torrent_url
 
     with needing("p2p"):
         from edgekit.transport.swarm import shared_swarm
         from edgekit.transport.swarm_settings import SwarmSettings, settings_for
 
     places = [parse_torrent_url(url) for url in node.settings.sources if url.startswith("torrent:")]
-    settings = SwarmSettings((listen_address(listen),), upload)
+    settings = SwarmSettings((listen,), upload)
     for place in places:
         settings = settings.widened(settings_for(place))
     return SwarmOutlet(shared_swarm(settings), places)
 
 
-def _gateway(address: str, upload: int) -> Outlet:
+def _gateway(host: str, port: int, upload: int) -> Outlet:
     from edgekit.gateway.server import Gateway, GatewayLimits
     from edgekit.gateway.shelf import Shelf
     from edgekit.node.outlets import GatewayOutlet
-    from edgekit.transport.torrent_url import listen_address
 
-    host, port = listen_address(address)
     shelf = Shelf()
     server = Gateway(shelf, host, port, limits=GatewayLimits(bytes_per_s=upload or None))
     server.start()
@@ -215,13 +218,11 @@ def _gateway(address: str, upload: int) -> Outlet:
 
 
 @contextmanager
-def _witness(node: Node, address: str, terminal: Terminal) -> Iterator[str]:
+def _witness(node: Node, host: str, port: int, terminal: Terminal) -> Iterator[str]:
     """The node as a witness that can be asked; gives its URL and vkey."""
     from edgekit.node.witnessing import node_witness
     from edgekit.transparency.witness_server import serve
-    from edgekit.transport.torrent_url import listen_address
 
-    host, port = listen_address(address)
     witness = node_witness(node)
     with serve(witness, host, port, tell=terminal.note) as server:
         shown = f"[{host}]" if ":" in host else host

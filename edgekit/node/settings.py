@@ -201,3 +201,8 @@ def _check_urls(urls: Sequence[str], what: str) -> None:
         raise InputError(f"the same {what} is named twice")
     if not all(url.strip() for url in urls):
         raise InputError(f"an empty text names no {what}", hint="write a path or a URL")
+    for url in urls:
+        try:
+            url.encode()
+        except UnicodeEncodeError as error:  # a path of this machine can be any bytes; TOML is UTF-8
+            raise InputError(f"the {what} {url!r} is no UTF-8, which node.toml is", hint="rename the folder") from error

@@ -26,7 +26,7 @@ from edgekit.types.blob import Blob
 
 LOOK_S = 0.1
 RETRY_S = 2.0
-SILENT_S, MOST_HURRIED = 1.0, 16
+SILENT_S, SHORT_SILENT_S, MOST_HURRIED = 1.0, 0.2, 16
 MOST_RESTARTS = 8
 
 
@@ -160,8 +160,9 @@ class Transfer:
             own_waits().excuse(passed_s)
         if is_held or counts.downloaded_bytes != self._received:
             self._received, self._heard = counts.downloaded_bytes, now
-        elif now - self._heard >= SILENT_S and number not in self._have:
-            # Somebody holds it who says nothing; libtorrent asks others for the same only where it is told to hurry.
+        elif now - self._heard >= (SHORT_SILENT_S if self._wrong_bytes else SILENT_S) and number not in self._have:
+            # Somebody holds it who says nothing, or it came and was wrong while others had nothing to be asked for;
+            # libtorrent asks others for the same only where it is told to hurry, and once a second.
             for missing in [one for one in self._wants.numbers() if one not in self._have][:MOST_HURRIED]:
                 self._handle.set_piece_deadline(missing, 0)
         if number not in self._have and now - self._retried >= RETRY_S:
@@ -214,6 +215,7 @@ class Transfer:
                 case lt.read_piece_alert():
                     self._give(alert)
                 case lt.hash_failed_alert():
+                    self._met_peers = True  # it may be banned before anybody looks
                     self._wrong_pieces += 1
                     self._wrong_bytes += self.torrent.piece_length
                 case lt.torrent_checked_alert() | lt.alerts_dropped_alert():

@@ -285,7 +285,8 @@ def test_a_node_that_seeds(node: Path, edgekit: Edgekit, capsys: pytest.CaptureF
     ("words", "match"),
     [
         ([], "--gateway"),
-        (["--gateway", "localhost:80"], "no address to listen at"),
+        (["--gateway", "localhost:80"], "'--gateway': 'localhost:80' is no address to listen at"),
+        (["--listen", "127.0.0.1"], "'--listen': '127.0.0.1' is no HOST:PORT"),
         (["--gateway", "127.0.0.1:0", "--keep", "-1"], "not a size"),
         (["--gateway", "127.0.0.1:0", "--keep", "99999TB"], "not a size"),
         (["--gateway", "127.0.0.1:0", "--keep", "2000GB"], "keep_bytes is 0 to"),

@@ -98,6 +98,7 @@ def test_all_seeds_lie(made: Made, stack: ExitStack, tmp_path: Path) -> None:
     failed = node(stack, made.blob, tmp_path / "got", url(*ports), "--short").told("failed")
     assert failed["kind"] == "SourcesError"
     assert "torrent:" in failed["message"]
+    assert "nobody who has it" not in failed["message"]
     assert not (tmp_path / "got").exists()
     _, good = peer(stack, made.torrent, made.file)
     node(stack, made.blob, tmp_path / "got", url(good)).told("fetched")

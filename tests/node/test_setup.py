@@ -63,6 +63,14 @@ def test_its_folder_may_be_a_link(scene: Scene, tmp_path: Path) -> None:
     assert (tmp_path / "larger" / "current" / "files").is_dir()
 
 
+def test_a_folder_whose_name_is_no_utf_8_is_no_channel(scene: Scene) -> None:
+    """`node.toml` could not say where it is."""
+    settings = NodeSettings(MODEL, (f"{scene.publisher.folder}/\udcff",))
+    with pytest.raises(InputError, match="no UTF-8"):
+        set_up(scene.path, settings, scene.publisher.repository.first_root, None, disk=Disk())
+    assert not (scene.path / "node.toml").exists()
+
+
 def test_a_node_is_set_up_once(scene: Scene) -> None:
     scene.set_up()
     with pytest.raises(InputError, match="already"):
