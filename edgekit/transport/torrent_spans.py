@@ -20,8 +20,6 @@ NEXT_BYTES = 2**18
 MOST_WRONG_BYTES = 2**26
 MOST_WRONG_PIECES = 16
 """Wrong in a row, of one or the other, whichever is more: whoever is in this swarm, it leads nowhere."""
-MOST_EXCUSED = 16
-"""Wrong pieces after which the speed is measured anew: a file of few bytes and many liars is not slow."""
 
 
 class Span:
@@ -62,6 +60,10 @@ class Wants:
     def numbers(self) -> list[int]:
         """The pieces that somebody waits for, as was last told."""
         return [number for number, priority in enumerate(self._told) if priority != UNWANTED]
+
+    def priority(self, number: int) -> int:
+        """Of a piece, as was last told."""
+        return self._told[number]
 
     def forget(self) -> None:
         """Nothing was told yet: libtorrent begins anew."""
@@ -122,7 +124,6 @@ class Vigil:
         self._received: int | None = None
         self._heard = self._looked = clock()
         self._was_heard = False
-        self._wrong = self._excused = 0
 
     def begin(self) -> None:
         """The reader waits from now on; what passed since the last look was not spent waiting."""
@@ -156,10 +157,5 @@ class Vigil:
                 raise AbsentError(f"nobody who has it was found in {limit_s:.0f} s{notes}", source=self._source)
             raise StalledError(f"no peer sent anything for {limit_s:.0f} s{notes}", source=self._source)
         self._looked, waited_s = now, now - self._looked
-        if standing.wrong > self._wrong and self._excused < MOST_EXCUSED:
-            # Whoever sent that is not asked again, and libtorrent takes up to two seconds to ask the next one.
-            self._excused += 1
-            self._pace = Pace(self._patience, source=self._source)
-        self._wrong = standing.wrong
         if self._was_heard:
             self._pace.count(max(came, 0), waited_s)

@@ -20,13 +20,13 @@ from edgekit.transport.torrent_library import lt
 from edgekit.transport.torrent_params import fetch_params, introduce, introduce_peers
 from edgekit.transport.torrent_record import Counts, Notes, counts_of, holds_back
 from edgekit.transport.torrent_session import TorrentSession
-from edgekit.transport.torrent_spans import Span, Standing, Vigil, Wants
+from edgekit.transport.torrent_spans import UNWANTED, Span, Standing, Vigil, Wants
 from edgekit.transport.torrent_url import TorrentPlace
 from edgekit.types.blob import Blob
 
 LOOK_S = 0.1
 RETRY_S = 2.0
-SILENT_S, SHORT_SILENT_S, MOST_HURRIED = 1.0, 0.2, 16
+SILENT_S, MOST_HURRIED = 1.0, 16
 MOST_RESTARTS = 8
 
 
@@ -160,11 +160,12 @@ class Transfer:
             own_waits().excuse(passed_s)
         if is_held or counts.downloaded_bytes != self._received:
             self._received, self._heard = counts.downloaded_bytes, now
-        elif now - self._heard >= (SHORT_SILENT_S if self._wrong_bytes else SILENT_S) and number not in self._have:
-            # Somebody holds it who says nothing, or it came and was wrong while others had nothing to be asked for;
-            # libtorrent asks others for the same only where it is told to hurry, and once a second.
-            for missing in [one for one in self._wants.numbers() if one not in self._have][:MOST_HURRIED]:
+        elif number not in self._have and now - self._heard >= SILENT_S:
+            # Somebody holds it who says nothing; libtorrent asks others for the same only where it is told to hurry.
+            for missing in self._missing():
                 self._handle.set_piece_deadline(missing, 0)
+        elif number not in self._have and self._wrong_bytes:
+            self._ask_again()
         if number not in self._have and now - self._retried >= RETRY_S:
             self._retried = now
             if self._wrong_pieces and not counts.peers and self._restarts < MOST_RESTARTS:
@@ -173,6 +174,20 @@ class Transfer:
                 introduce_peers(place, self._session.names, act=self._act, note=self._notes.add)
         standing = Standing(counts.downloaded_bytes, self._wrong_bytes, met=self._met_peers)
         vigil.look(standing, str(self._notes))
+
+    def _ask_again(self) -> None:
+        """Have peers asked for what came and was wrong: those that had nothing to be asked for meanwhile are idle.
+
+        libtorrent has them look again whenever a piece becomes wanted, and says nothing of it to peers where it was so
+        before.
+        """
+        for missing in self._missing():
+            self._handle.reset_piece_deadline(missing)
+            self._handle.prioritize_pieces([(missing, UNWANTED), (missing, self._wants.priority(missing))])
+
+    def _missing(self) -> list[int]:
+        """The first of the pieces that are waited for."""
+        return [number for number in self._wants.numbers() if number not in self._have][:MOST_HURRIED]
 
     def _restart(self) -> None:
         """Forget whom libtorrent banned, and go on with the pieces that are there.

@@ -22,10 +22,10 @@ from edgekit.types.blob import Blob
 from tests.transport import hostile_server as hostile
 from tests.transport.blobs import noise
 from tests.transport.conftest import Start as StartServer
-from tests.transport.torrent.conftest import LISTEN, Connect, Made, Start
+from tests.transport.torrent.conftest import LISTEN, Connect, Made, Start, make
 from tests.transport.torrent.made import addressed, stock_torrent
 from tests.transport.torrent.patience import SHORT
-from tests.transport.torrent.processes import node
+from tests.transport.torrent.processes import node, peer
 from tests.transport.torrent.tracker import Ear, Tracker
 
 
@@ -81,6 +81,21 @@ def test_peers_go_on_where_the_channel_is_down(made: Made, seed: Start, connect:
     with hostile.HostileServer({}) as server:
         down = server.url
     assert fetched(connect(f"{down}?peer=127.0.0.1:{port}"), made.noise.blob, tmp_path) == made.noise.data
+
+
+def test_liars_with_the_only_piece_take_no_second_each(connect: Connect, stack: ExitStack, tmp_path: Path) -> None:
+    """libtorrent alone asks the next peer at its next tick or the one after: eight would take that many seconds."""
+    small = make(tmp_path / "small", addressed(186))
+    lie = tmp_path / "lie"
+    lie.write_bytes(bytes(186))
+    ports = [peer(stack, small.torrent, lie, "--lie")[1] for _ in range(8)]
+    ports.append(peer(stack, small.torrent, small.file)[1])
+    for number in range(3):  # in one of two the honest one happens to come early
+        transport = connect("?" + "&".join(f"peer=127.0.0.1:{port}" for port in ports))
+        scratch = tmp_path / f"scratch{number}"
+        scratch.mkdir()
+        assert read(transport, small.noise.blob, 0, 186, scratch) == small.noise.data
+        transport.close()
 
 
 @pytest.mark.parametrize("route", ["http://127.0.0.1:{0}", "?tracker=http://127.0.0.1:{0}/announce",

@@ -8,17 +8,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import AbsentError, StalledError, TransferError
 from edgekit.transport.patience import Patience
-from edgekit.transport.torrent_spans import (
-    MOST_EXCUSED,
-    MOST_WRONG_BYTES,
-    NEXT,
-    UNWANTED,
-    WANTED,
-    Span,
-    Standing,
-    Vigil,
-    Wants,
-)
+from edgekit.transport.torrent_spans import MOST_WRONG_BYTES, NEXT, UNWANTED, WANTED, Span, Standing, Vigil, Wants
 
 PATIENCE = Patience(answer_s=20, silence_s=10, slowest_bytes_per_s=1000, window_s=15)
 PIECE = 2**15
@@ -109,18 +99,6 @@ def test_a_trickle_is_not_borne() -> None:
             clock.now = float(second)
             watch.look(standing(second * 900), "")
     assert clock.now < 32
-
-
-def test_one_liar_after_the_other_is_no_trickle_unless_there_is_no_end_of_them() -> None:
-    """Each is asked for the one small piece of a file, which it sends at once, and is wrong."""
-    clock = Clock()
-    watch = vigil(clock)
-    watch.look(standing(), "")
-    with pytest.raises(StalledError, match="bytes/s"):  # noqa: PT012
-        for number in range(1, 200):
-            clock.now += 2.0
-            watch.look(standing(number * 186, number * PIECE), "")
-    assert MOST_EXCUSED * 2.0 < clock.now < MOST_EXCUSED * 2.0 + 20.0
 
 
 def test_time_that_was_not_spent_waiting_does_not_count() -> None:
